@@ -1,0 +1,155 @@
+"""Names, signs and units that every stage shares.
+
+Signs: ``kw > 0`` draws from the grid (load, charging), ``kw < 0`` exports, at the grid side of the
+charger; ``head_kw > 0`` is import from the transmission side.
+
+Per unit: a service voltage is taken *as connected*: line to neutral on four-wire buses, line to
+line on three-wire buses, 120 V (each leg to neutral) and 240 V (leg to leg) on split phase.
+
+Time: hour-beginning, local standard time, stored naive.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+__all__ = [
+    "BOUNDING_CASES",
+    "NO_DRAW",
+    "REFERENCE_CASES",
+    "SPLIT_PHASES",
+    "Case",
+    "Connection",
+    "Criterion",
+    "DayType",
+    "Direction",
+    "Effect",
+    "Placement",
+    "Policy",
+    "Status",
+    "Wiring",
+    "reference_of",
+]
+
+
+class Policy(StrEnum):
+    """How the fleet behaves; the first three are references."""
+
+    NO_EV = "no_ev"
+    UNCONTROLLED = "uncontrolled"
+    MANAGED = "managed"
+    EXPORT = "export"
+
+
+class Case(StrEnum):
+    """Participation case; the ``coincident_*`` ones are bounds that ignore state of charge."""
+
+    LOW = "low"
+    EXPECTED = "expected"
+    FIRM = "firm"
+    HIGH = "high"
+    COINCIDENT_EXPORT = "coincident_export"
+    COINCIDENT_CHARGE = "coincident_charge"
+    COINCIDENT_SPLIT = "coincident_split"
+
+
+BOUNDING_CASES: Final = (Case.COINCIDENT_EXPORT, Case.COINCIDENT_CHARGE, Case.COINCIDENT_SPLIT)
+REFERENCE_CASES: Final = (Case.EXPECTED, Case.HIGH)
+SPLIT_PHASES: Final = ("A", "B", "C")
+NO_DRAW: Final = -1  # the ``draw`` of runs without chance: ``no_ev`` and the bounding cases
+
+
+class DayType(StrEnum):
+    """Kind of day; ``peak_day`` and ``min_day`` are extremes and weigh nothing in energy."""
+
+    WEEKDAY = "weekday"
+    WEEKEND = "weekend"
+    PEAK_DAY = "peak_day"
+    MIN_DAY = "min_day"
+
+
+class Criterion(StrEnum):
+    """What is screened. ``invalid`` marks a step that failed the validity gate."""
+
+    OVER_VOLTAGE = "over_voltage"
+    UNDER_VOLTAGE = "under_voltage"
+    SUDDEN_VOLTAGE = "sudden_voltage"
+    THERMAL = "thermal"
+    REVERSE_FLOW = "reverse_flow"
+    INVALID = "invalid"
+
+
+class Effect(StrEnum):
+    """What a run does to a limit, against its reference on the same draw."""
+
+    NEW = "new"
+    WORSE = "worse"
+    SAME = "same"
+    IMPROVED = "improved"
+    CURED = "cured"
+    NONE = "none"
+
+
+class Status(StrEnum):
+    """Outcome of a hosting-capacity search."""
+
+    LIMITED = "limited"
+    CENSORED = "censored"
+    NON_MONOTONE = "non_monotone"
+    ALREADY_VIOLATED = "already_violated"
+    UNKNOWN = "unknown"
+
+
+class Connection(StrEnum):
+    """Phases a connection point is tied to; ``split`` is both legs of a 120/240 V service."""
+
+    A = "A"
+    B = "B"
+    C = "C"
+    AB = "AB"
+    BC = "BC"
+    CA = "CA"
+    ABC = "ABC"
+    SPLIT = "split"
+
+
+class Direction(StrEnum):
+    """Direction of a magnitude in kW."""
+
+    EXPORT = "export"
+    IMPORT = "import"
+
+
+class Wiring(StrEnum):
+    """How service voltages are taken at a bus."""
+
+    FOUR_WIRE = "four_wire"
+    THREE_WIRE = "three_wire"
+    SPLIT_PHASE = "split_phase"
+
+
+class Placement(StrEnum):
+    """How the vehicles of a fleet are spread over the feeder."""
+
+    CUSTOMERS = "customers"
+    BUSES = "buses"
+    NEAR_HEAD = "near_head"
+    END_OF_LINE = "end_of_line"
+    CLUSTER = "cluster"
+
+
+def reference_of(policy: str, case: str) -> tuple[str, str] | None:
+    """Return the (policy, case) that a run is judged against on the same draw.
+
+    Export is judged against managed charging, managed against uncontrolled, uncontrolled against
+    no EVs at all. Managed runs exist in the ``expected`` and ``high`` cases only, so ``low`` and
+    ``firm`` are judged against ``expected``. Bounding cases have no draw and are judged against no
+    EVs. The reference of ``no_ev`` is ``None``.
+    """
+    if policy == Policy.NO_EV:
+        return None
+    if policy == Policy.UNCONTROLLED or case in BOUNDING_CASES:
+        return (Policy.NO_EV, Case.EXPECTED)
+    reference_case = case if case in REFERENCE_CASES else Case.EXPECTED
+    return (Policy.UNCONTROLLED if policy == Policy.MANAGED else Policy.MANAGED, reference_case)

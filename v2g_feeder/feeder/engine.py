@@ -1,0 +1,426 @@
+"""The only module that imports the OpenDSS binding; what it does wrong by default ends here.
+
+What an engine guards against (seen with OpenDSSDirect.py 0.9.4, engine 0.14.5):
+
+* the working directory is never changed, no editor, form or shell command is started;
+* a solution counts only if it converged *and* its control actions are done, whether or not an
+  exception was raised;
+* one engine a process, cleared and reloaded: contexts are never freed;
+* time series start from a stated set of voltages, taps and switch states, so that a result never
+  depends on what was solved before.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import opendssdirect
+from opendssdirect import dss as _module_context
+
+from v2g_feeder.errors import FeederError, InputError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+__all__ = [
+    "CONTROL_STATIC",
+    "LOCKED",
+    "TOLERANCE",
+    "ControlState",
+    "Engine",
+    "RawSolution",
+    "SeriesElement",
+    "engine_version",
+    "shared_engine",
+]
+
+TOLERANCE: Final = 1e-9
+"""Convergence tolerance of every solve, per unit."""
+_MAX_ITERATIONS: Final = 200
+_MAX_CONTROL_ITERATIONS: Final = 200
+CONTROL_STATIC: Final = 0
+LOCKED: Final = -1
+_DAILY_MODE: Final = 1
+_CONTROLS_EXCEEDED: Final = 485
+_WITH_DATA_OF_FILES: Final = 1
+_KM: Final = {1: 1.609344, 2: 0.3048, 3: 1.0, 4: 1e-3, 5: 3.048e-4, 6: 2.54e-5, 7: 1e-5, 8: 1e-6}
+
+
+@dataclass(frozen=True)
+class ControlState:
+    """Taps (per regulated winding) and capacitor states, with the voltages they started from."""
+
+    taps: tuple[tuple[str, int, float], ...]
+    capacitors: tuple[tuple[str, tuple[int, ...]], ...]
+    voltages: np.ndarray
+
+
+@dataclass(frozen=True)
+class RawSolution:
+    """One solved state.
+
+    Parameters
+    ----------
+    volts
+        Complex node voltages, ``[node]``, in the engine's node order.
+    amps
+        Complex currents into every conductor of every terminal of every enabled series or shunt
+        element, ``[conductor]``, in the order of :meth:`Engine.series_elements`.
+    source_kva
+        Complex power from all sources into the feeder, kW + j kvar; positive is import.
+    converged, controls_done
+        Whether the iteration converged, and whether no control action was left.
+    """
+
+    volts: np.ndarray
+    amps: np.ndarray
+    source_kva: complex
+    converged: bool
+    controls_done: bool
+
+
+@dataclass(frozen=True)
+class SeriesElement:
+    """A power-delivery element as the engine holds it.
+
+    Parameters
+    ----------
+    name
+        ``Line.l1``.
+    buses
+        Bus of each terminal.
+    nodes
+        For each terminal, the index of each conductor in the node order; -1 is ground. Empty for
+        a disabled element.
+    offset
+        Where the element's conductors begin in :attr:`RawSolution.amps`, terminal by terminal.
+    enabled
+        Disabled elements take their place in ``amps`` and carry no current.
+    """
+
+    name: str
+    buses: tuple[str, ...]
+    nodes: tuple[tuple[int, ...], ...]
+    offset: int
+    enabled: bool
+
+
+def engine_version() -> str:
+    """Return the version of the binding and of the engine."""
+    return f"OpenDSSDirect.py {opendssdirect.__version__}; {_module_context.Basic.Version()}"
+
+
+@lru_cache(maxsize=1)
+def shared_engine() -> Engine:
+    """Return this process's engine; a second one would never give its memory back."""
+    return Engine()
+
+
+class Engine:
+    """An isolated OpenDSS engine that holds one circuit at a time."""
+
+    def __init__(self) -> None:
+        self._context: Any = _module_context.NewContext()
+        # the same context with arrays instead of lists: AllCurrents is 5x faster
+        self._dss: Any = opendssdirect.OpenDSSDirect.OpenDSSDirect(
+            self._context._api_util,  # noqa: SLF001
+            prefer_lists=False,
+        )
+        basic = self._dss.Basic
+        basic.AllowChangeDir(False)
+        basic.AllowForms(False)
+        basic.AllowEditor(False)
+
+    # -- loading ------------------------------------------------------------------------------
+
+    def load(self, master: Path, commands: Iterable[str] = ()) -> None:
+        """Clear, read an OpenDSS master file and run further commands.
+
+        Raises
+        ------
+        InputError
+            If the file is missing or empty or the engine refuses a line of it.
+        FeederError
+            If no circuit with at least one node results.
+        """
+        if not master.is_file():
+            raise InputError(Problem(str(master), "no such OpenDSS master file"))
+        self.run(["Clear", f'Redirect "{master.resolve().as_posix()}"'], where=str(master))
+        if self._dss.Basic.NumCircuits() != 1:
+            raise FeederError(
+                f"{master}: holds {self._dss.Basic.NumCircuits()} circuits; one is expected"
+            )
+        self.run([*commands, "MakeBusList"], where=f"{master} (additions)")
+        solution = self._dss.Solution
+        solution.Convergence(TOLERANCE)
+        solution.MaxIterations(max(_MAX_ITERATIONS, solution.MaxIterations()))
+        solution.MaxControlIterations(max(_MAX_CONTROL_ITERATIONS, solution.MaxControlIterations()))
+        if not self._dss.Circuit.NumNodes():
+            self.run(["CalcVoltageBases"], where=str(master))
+        if not self._dss.Circuit.NumNodes():
+            raise FeederError(f"{master}: the circuit has no nodes")
+
+    def run(self, commands: Iterable[str], *, where: str) -> None:
+        """Run text commands one by one.
+
+        Raises
+        ------
+        InputError
+            With the engine's own words, at the first line that it refuses.
+        """
+        for command in commands:
+            try:
+                self._dss.Text.Command(command)
+            except opendssdirect.DSSException as error:
+                message = " ".join(str(error).split())
+                hint = f"while running: {command[:120]}"
+                raise InputError(Problem(where, f"OpenDSS refuses it: {message}", hint)) from error
+
+    def circuit(self) -> dict[str, Any]:
+        """Return the circuit with the properties that the model *states*, defaults left out."""
+        parsed: dict[str, Any] = json.loads(self._dss.Circuit.ToJSON(0))
+        return parsed
+
+    def load_shapes(self) -> dict[str, dict[str, Any]]:
+        """Return the model's load shapes with their points, by lower-case name."""
+        self._dss.Circuit.SetActiveClass("LoadShape")
+        rows = json.loads(self._dss.ActiveClass.ToJSON(_WITH_DATA_OF_FILES))
+        return {str(row["Name"]).lower(): row for row in rows}
+
+    # -- what is there ------------------------------------------------------------------------
+
+    def node_names(self) -> list[str]:
+        """Return node names (``bus.node``), lower case, in the order of all voltage arrays."""
+        return [name.lower() for name in self._dss.Circuit.YNodeOrder()]
+
+    def buses(self) -> list[tuple[str, float, float, float]]:
+        """Return (name, line-to-neutral kV base, x, y) of every bus; NaN where not defined."""
+        rows = []
+        for number, name in enumerate(self._dss.Circuit.AllBusNames()):
+            self._dss.Circuit.SetActiveBusi(number)
+            bus = self._dss.Bus
+            located = bool(bus.Coorddefined())
+            x, y = (bus.X(), bus.Y()) if located else (np.nan, np.nan)
+            rows.append((name.lower(), float(bus.kVBase()), float(x), float(y)))
+        return rows
+
+    def series_elements(self) -> list[SeriesElement]:
+        """Return the power-delivery elements in the order of :attr:`RawSolution.amps`."""
+        found = []
+        offset = 0
+        for name in self._dss.PDElements.AllNames():
+            self._dss.Circuit.SetActiveElement(name)
+            element = self._dss.CktElement
+            terminals = element.NumTerminals()
+            reference = element.NodeRef() if element.Enabled() else []
+            conductors = element.NumConductors()
+            nodes = tuple(
+                tuple(node - 1 for node in reference[k * conductors : (k + 1) * conductors])
+                for k in range(terminals)
+            )
+            buses = tuple(bus.split(".")[0].lower() for bus in element.BusNames())
+            found.append(SeriesElement(name, buses, nodes, offset, bool(element.Enabled())))
+            offset += terminals * conductors
+        return found
+
+    def conductor_count(self) -> int:
+        """Return the length of :attr:`RawSolution.amps`."""
+        elements = self._dss.PDElements
+        return int(np.dot(elements.AllNumConductors(), elements.AllNumTerminals()))
+
+    def loads(self) -> list[dict[str, Any]]:
+        """Return every load with the figures in force, defaults included."""
+        rows: list[dict[str, Any]] = []
+        loads = self._dss.Loads
+        more = loads.First()
+        while more:
+            element = self._dss.CktElement
+            rows.append(
+                {
+                    "name": loads.Name().lower(),
+                    "bus": element.BusNames()[0].split(".")[0].lower(),
+                    "nodes": tuple(node - 1 for node in element.NodeRef()),
+                    "phases": loads.Phases(),
+                    "delta": bool(loads.IsDelta()),
+                    "kv": loads.kV(),
+                    "kw": loads.kW(),
+                    "kvar": loads.kvar(),
+                    "model": int(loads.Model()),
+                    "vminpu": loads.Vminpu(),
+                    "vmaxpu": loads.Vmaxpu(),
+                    "cvr_watts": loads.CVRwatts(),
+                    "cvr_vars": loads.CVRvars(),
+                    "zipv": tuple(loads.ZipV()) if int(loads.Model()) == 8 else (),
+                    "daily": loads.Daily().lower(),
+                    "yearly": loads.Yearly().lower(),
+                    "enabled": bool(element.Enabled()),
+                }
+            )
+            more = loads.Next()
+        return rows
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Return impedance (positive sequence, ohm), length and ampacity in force of every line."""
+        found: list[dict[str, Any]] = []
+        lines = self._dss.Lines
+        more = lines.First()
+        while more:
+            phases, length = lines.Phases(), lines.Length()
+            r = np.asarray(lines.RMatrix()).reshape(phases, phases) * length
+            x = np.asarray(lines.XMatrix()).reshape(phases, phases) * length
+            found.append(
+                {
+                    "name": lines.Name().lower(),
+                    "ohm": abs(complex(_positive_sequence(r), _positive_sequence(x))),
+                    "km": length * _KM.get(int(lines.Units()), np.nan),
+                    "norm_amps": float(lines.NormAmps()),
+                    "switch": bool(lines.IsSwitch()),
+                }
+            )
+            more = lines.Next()
+        return found
+
+    def transformers(self) -> list[dict[str, Any]]:
+        """Return windings (kV, kVA, connection) and the short-circuit reactance in percent."""
+        found: list[dict[str, Any]] = []
+        transformers = self._dss.Transformers
+        more = transformers.First()
+        while more:
+            windings = []
+            for winding in range(1, transformers.NumWindings() + 1):
+                transformers.Wdg(winding)
+                windings.append(
+                    (
+                        float(transformers.kV()),
+                        float(transformers.kVA()),
+                        bool(transformers.IsDelta()),
+                        float(transformers.Tap()),
+                    )
+                )
+            found.append(
+                {
+                    "name": transformers.Name().lower(),
+                    "phases": int(self._dss.CktElement.NumPhases()),
+                    "windings": windings,
+                    "xhl_pct": float(transformers.Xhl()),
+                }
+            )
+            more = transformers.Next()
+        return found
+
+    # -- state --------------------------------------------------------------------------------
+
+    def taps(self, windings: Sequence[tuple[str, int]]) -> list[float]:
+        """Return the tap of each (transformer, winding), per unit."""
+        transformers, found = self._dss.Transformers, []
+        for name, winding in windings:
+            transformers.Name(name)
+            transformers.Wdg(winding)
+            found.append(float(transformers.Tap()))
+        return found
+
+    def control_state(self, windings: Sequence[tuple[str, int]]) -> ControlState:
+        """Return taps, capacitor states and voltages as they are now."""
+        capacitors = self._dss.Capacitors
+        states = []
+        more = capacitors.First()
+        while more:
+            states.append((capacitors.Name(), tuple(int(s) for s in capacitors.States())))
+            more = capacitors.Next()
+        taps = tuple(
+            (name, winding, tap)
+            for (name, winding), tap in zip(windings, self.taps(windings), strict=True)
+        )
+        return ControlState(taps, tuple(states), self._volts().copy())
+
+    def restore(self, state: ControlState) -> None:
+        """Put taps, capacitors, controls and voltages back, to the bit."""
+        self._dss.Text.Command("Reset Controls")
+        self._dss.Solution.ControlMode(CONTROL_STATIC)
+        transformers, capacitors = self._dss.Transformers, self._dss.Capacitors
+        for name, winding, tap in state.taps:
+            transformers.Name(name)
+            transformers.Wdg(winding)
+            transformers.Tap(tap)
+        for name, states in state.capacitors:
+            capacitors.Name(name)
+            capacitors.States(list(states))
+        self._dss.Solution.BuildYMatrix(1, 0)
+        self._volts()[:] = state.voltages
+
+    def _volts(self) -> np.ndarray:
+        """Return the engine's own voltage vector, ground first, as a writable view."""
+        size = 16 * (self._dss.Circuit.NumNodes() + 1)
+        ffi = self._dss.YMatrix._api_util.ffi  # noqa: SLF001  # the binding offers a copy only
+        return np.frombuffer(ffi.buffer(self._dss.YMatrix.VVector(), size), dtype=complex)
+
+    # -- shapes and solving -------------------------------------------------------------------
+
+    def set_shape(self, name: str, p: np.ndarray, q: np.ndarray) -> None:
+        """Replace the multipliers of a load shape; its length follows ``p``."""
+        shape = self._dss.LoadShape
+        shape.Name(name)
+        shape.Npts(len(p))
+        shape.PMult(p)
+        shape.QMult(q)
+
+    def start_series(self, step_hours: float) -> None:
+        """Enter daily mode with the given step."""
+        self._dss.Solution.Mode(_DAILY_MODE)
+        self._dss.Solution.Number(1)
+        self._dss.Solution.StepSizeHr(step_hours)
+
+    def solve(self, step: int, step_hours: float, controls: int = CONTROL_STATIC) -> RawSolution:
+        """Solve element ``step`` of the load shapes.
+
+        Returns
+        -------
+        RawSolution
+            With ``converged`` and ``controls_done`` as found; this never raises for a solution
+            that is not one.
+        """
+        solution = self._dss.Solution
+        hours = step * step_hours
+        solution.ControlMode(controls)
+        solution.Hour(int(hours + 1e-9))
+        solution.Seconds((hours - int(hours + 1e-9)) * 3600)
+        settled = True
+        try:
+            solution.Solve()
+        except opendssdirect.DSSException as error:
+            settled = False
+            if error.args[0] != _CONTROLS_EXCEEDED:
+                return self._unsolved()
+        circuit = self._dss.Circuit
+        power = np.asarray(circuit.TotalPower()).view(complex)[0]
+        return RawSolution(
+            volts=self._volts()[1:].copy(),
+            amps=np.asarray(self._dss.PDElements.AllCurrents()).view(complex),
+            source_kva=-complex(power),
+            converged=bool(solution.Converged()),
+            controls_done=settled and bool(solution.ControlActionsDone() or controls == LOCKED),
+        )
+
+    def _unsolved(self) -> RawSolution:
+        """Return a solution that can only be judged invalid."""
+        nodes = self._dss.Circuit.NumNodes()
+        amps = self.conductor_count()
+        blank = complex(np.nan, np.nan)
+        return RawSolution(
+            np.full(nodes, blank), np.full(amps, blank), blank, converged=False, controls_done=False
+        )
+
+
+def _positive_sequence(matrix: np.ndarray) -> float:
+    """Return mean self minus mean mutual impedance."""
+    phases = len(matrix)
+    own = float(np.trace(matrix)) / phases
+    if phases == 1:
+        return own
+    mutual = float(matrix.sum() - np.trace(matrix)) / (phases * (phases - 1))
+    return own - mutual

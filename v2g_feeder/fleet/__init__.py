@@ -1,0 +1,34 @@
+"""The fleet: who there is, who takes part, and when each vehicle is plugged in and how empty.
+
+``FleetSettings`` -> ``draw_vehicles`` -> ``draw_sessions`` and ``draw_participation``, once a draw.
+"""
+
+from v2g_feeder.fleet.archetypes import Archetype, SessionTable, archetype_names, load_archetype
+from v2g_feeder.fleet.eligibility import eligibility
+from v2g_feeder.fleet.figures import Figure
+from v2g_feeder.fleet.participation import (
+    Participation,
+    ParticipationDraw,
+    draw_participation,
+    load_participation,
+)
+from v2g_feeder.fleet.sessions import Sessions, draw_sessions
+from v2g_feeder.fleet.vehicles import FleetSettings, Vehicles, draw_vehicles
+
+__all__ = [
+    "Archetype",
+    "Figure",
+    "FleetSettings",
+    "Participation",
+    "ParticipationDraw",
+    "SessionTable",
+    "Sessions",
+    "Vehicles",
+    "archetype_names",
+    "draw_participation",
+    "draw_sessions",
+    "draw_vehicles",
+    "eligibility",
+    "load_archetype",
+    "load_participation",
+]

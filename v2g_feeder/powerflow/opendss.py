@@ -1,0 +1,331 @@
+"""The reference engine: days of signed kW solved one after the other by OpenDSS.
+
+A unit of work is a day of one (policy, case, draw). It begins from the model's own taps and
+voltages and a settled solve of its first step without EVs; the control state is carried from step
+to step inside the unit and never out of it. The same inputs give the same bits in any order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from v2g_feeder.conventions import Connection
+from v2g_feeder.feeder.engine import LOCKED, ControlState, Engine
+from v2g_feeder.feeder.model import Feeder, read_feeder
+from v2g_feeder.powerflow.probe import DEAD_PU, LoadGate, Probe, make_gate, make_probe
+from v2g_feeder.powerflow.solution import Reason, Solution, SuddenKind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    import pandas as pd
+
+    from v2g_feeder.feeder.base_load import BaseLoad
+    from v2g_feeder.feeder.engine import RawSolution
+
+__all__ = ["EV_NAME", "Circuit", "Runner", "base_commands", "ev_commands"]
+
+EV_NAME: Final = "v2g"
+"""Prefix of the loads and load shapes that stand for connection points."""
+_EV_VMIN, _EV_VMAX = 0.5, 1.5
+_MIN_EXPORT_KW: Final = 1e-3
+_NEXT, _LOST, _NONE = 1, 2, 3  # which copy of the day: next step's EVs, exports lost, no EVs
+_COPIES: Final = 4
+
+
+@dataclass(frozen=True)
+class Circuit:
+    """Everything that OpenDSS needs to build the feeder of a study.
+
+    Parameters
+    ----------
+    master
+        The model.
+    commands
+        What is added to it: secondaries.
+    base_load
+        Multipliers of the loads by step of the whole calendar.
+    points
+        Connection points: ``point``, ``bus``, ``connection``, ``kv``, ``nodes`` (``1.2``),
+        ``phases``, ``delta``.
+    step_hours
+        Length of a step.
+    steps_per_day
+        Steps of a unit.
+    """
+
+    master: Path
+    commands: tuple[str, ...]
+    base_load: BaseLoad
+    points: pd.DataFrame
+    step_hours: float
+    steps_per_day: int
+
+
+def base_commands(circuit: Circuit, steps: int) -> list[str]:
+    """Return the commands that make every load follow its base-load shape of ``steps`` points."""
+    blank = " ".join(["1"] * steps)
+    commands = [
+        f"New LoadShape.base_{row} npts={steps} interval={circuit.step_hours:g} "
+        f"mult=[{blank}]"
+        for row in range(len(circuit.base_load.p))
+    ]
+    commands += [
+        f"Edit Load.{name} daily=base_{row}" for name, row in circuit.base_load.shape_of.items()
+    ]
+    return commands
+
+
+def ev_commands(circuit: Circuit, steps: int) -> list[str]:
+    """Return the commands that put a load with a shape of ``steps`` points at every point.
+
+    Its limits are wide (0.5 to 1.5 pu), so that it stays a constant power where base loads would
+    have switched to an impedance; its kW and kvar are 1, so that the shape holds the signed power.
+    """
+    commands = []
+    zeros = " ".join(["0"] * steps)
+    for point in circuit.points.itertuples():
+        name = f"{EV_NAME}_{point.Index}"
+        commands.append(
+            f"New LoadShape.{name} npts={steps} "
+            f"interval={circuit.step_hours:g} mult=[{zeros}] qmult=[{zeros}]"
+        )
+        commands.append(
+            f"New Load.{name} bus1={point.bus}.{point.nodes} phases={point.phases} "
+            f"conn={'delta' if point.delta else 'wye'} kv={point.kv:.8g} kw=1 kvar=1 model=1 "
+            f"vminpu={_EV_VMIN:g} vmaxpu={_EV_VMAX:g} daily={name}"
+        )
+    return commands
+
+
+class Runner:
+    """A loaded feeder that solves units.
+
+    Parameters
+    ----------
+    engine
+        This process's engine; whatever it held is cleared.
+    circuit
+        What to build.
+    reverse_limits_kw
+        Largest reverse flow allowed, by element name or ``head``.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        circuit: Circuit,
+        reverse_limits_kw: Mapping[str, float] | None = None,
+    ) -> None:
+        self.circuit = circuit
+        self._engine = engine
+        steps = circuit.steps_per_day
+        engine.load(
+            circuit.master,
+            [*circuit.commands, *base_commands(circuit, steps), *ev_commands(circuit, steps)],
+        )
+        self.feeder: Feeder = read_feeder(engine, circuit.master)
+        self.probe: Probe = make_probe(self.feeder, engine, reverse_limits_kw)
+        self._gate: LoadGate = _base_gate(self.feeder, circuit)
+        self._ev_pairs = _ev_terminals(self.feeder, circuit.points)
+        self._windings = list(
+            zip(
+                self.feeder.regulators["transformer"],
+                self.feeder.regulators["winding"],
+                strict=True,
+            )
+        )
+        self._start = self._settled_start()
+        self._base_step = -1
+
+    def _settled_start(self) -> ControlState:
+        """Return the model's own taps with the voltages of one solve, the same every time."""
+        own = self._engine.control_state(self._windings)
+        self._engine.start_series(self.circuit.step_hours)
+        self._engine.solve(0, self.circuit.step_hours)
+        first = self._engine.control_state(self._windings)
+        return ControlState(own.taps, own.capacitors, first.voltages)
+
+    def set_base_load(self, base_load: BaseLoad) -> None:
+        """Take other multipliers of the same loads and shapes."""
+        self.circuit = replace(self.circuit, base_load=base_load)
+        self._base_step = -1
+
+    def run(
+        self,
+        first_step: int,
+        kw: np.ndarray,
+        kvar: np.ndarray | None = None,
+        *,
+        sudden: bool = False,
+    ) -> Solution:
+        """Solve one day.
+
+        Parameters
+        ----------
+        first_step
+            Step of the calendar at which the day begins; picks the base load.
+        kw, kvar
+            Signed power of each connection point, ``[point, step]``, positive drawing; ``kvar``
+            defaults to zero (unity power factor).
+        sudden
+            Whether to solve the sudden steps too, regulators locked: all export lost at every
+            step with export, event start and event end.
+
+        Returns
+        -------
+        Solution
+            Invalid steps hold whatever was found and a ``reason`` that says so.
+        """
+        steps = self.circuit.steps_per_day
+        kvar = np.zeros_like(kw) if kvar is None else kvar
+        self._set_base(first_step)
+        exporting = (kw < -_MIN_EXPORT_KW).any(axis=0)
+        self._set_evs(kw, kvar, sudden=sudden and bool(exporting.any()))
+        self._engine.restore(self._start)
+        self._engine.start_series(self.circuit.step_hours)
+        self._solve(_NONE * steps)
+        rows = []
+        changes: list[tuple[int, SuddenKind, np.ndarray]] = []
+        for step in range(steps):
+            raw = self._solve(step)
+            row = self._measure(raw, first_step + step, kw[:, step])
+            rows.append(row)
+            if sudden and row[-1] <= Reason.FLAGGED:
+                changes += self._sudden(step, exporting, row[0])
+        return _collect(rows, changes, len(self.probe.observed.voltages))
+
+    def _sudden(
+        self, step: int, exporting: np.ndarray, before: np.ndarray
+    ) -> list[tuple[int, SuddenKind, np.ndarray]]:
+        """Solve what can follow this step at once, taps as they are."""
+        steps = self.circuit.steps_per_day
+        wanted: list[tuple[int, int, SuddenKind]] = []
+        if exporting[step]:
+            wanted.append((_LOST, step, SuddenKind.ALL_EXPORT_LOST))
+        if step + 1 < steps and exporting[step] != exporting[step + 1]:
+            kind = SuddenKind.EVENT_START if exporting[step + 1] else SuddenKind.EVENT_END
+            wanted.append((_NEXT, step + 1, kind))
+        found = []
+        for copy, at, kind in wanted:
+            raw = self._solve(copy * steps + step, LOCKED)
+            if raw.converged:
+                found.append((at, kind, (self.probe.voltages(raw) - before).astype(np.float32)))
+        return found
+
+    def _solve(self, position: int, controls: int = 0) -> RawSolution:
+        return self._engine.solve(position, self.circuit.step_hours, controls)
+
+    def _set_base(self, first_step: int) -> None:
+        """Give the base-load shapes the day that begins at ``first_step``, if they hold another."""
+        if first_step == self._base_step:
+            return
+        base, steps = self.circuit.base_load, self.circuit.steps_per_day
+        for row in range(len(base.p)):
+            day = slice(first_step, first_step + steps)
+            self._engine.set_shape(
+                f"base_{row}",
+                np.tile(base.p[row, day], _COPIES),
+                np.tile(base.q[row, day], _COPIES),
+            )
+        self._base_step = first_step
+
+    def _set_evs(self, kw: np.ndarray, kvar: np.ndarray, *, sudden: bool) -> None:
+        """Give every connection point its day, and the copies that the sudden steps read."""
+        none = np.zeros_like(kw)
+        following = [np.append(power[:, 1:], power[:, -1:], axis=1) for power in (kw, kvar)]
+        lost = [np.maximum(kw, 0.0), np.where(kw < 0, 0.0, kvar)]
+        middle = [following, lost] if sudden else [[none, none], [none, none]]
+        copies = [[kw, kvar], *middle, [none, none]]
+        p, q = (np.concatenate([copy[axis] for copy in copies], axis=1) for axis in (0, 1))
+        for number in range(len(kw)):
+            self._engine.set_shape(f"{EV_NAME}_{number}", p[number], q[number])
+
+    def _measure(
+        self, raw: RawSolution, step: int, kw: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, complex, float, list[float], Reason]:
+        """Return what is observed of one solved step, with the reason that it is valid or not."""
+        v_pu = self.probe.voltages(raw)
+        return (
+            v_pu,
+            self.probe.loadings(raw),
+            self.probe.flows(raw),
+            raw.source_kva,
+            self.probe.losses_kw(raw),
+            self._engine.taps(self._windings),
+            self._judge(raw, v_pu, step, kw),
+        )
+
+    def _judge(self, raw: RawSolution, v_pu: np.ndarray, step: int, kw: np.ndarray) -> Reason:
+        """Apply the validity gate to one solved step."""
+        if not raw.converged:
+            return Reason.NOT_CONVERGED
+        if not raw.controls_done:
+            return Reason.CONTROLS_UNFINISHED
+        if not np.isfinite(v_pu).all():
+            return Reason.NOT_FINITE
+        if len(v_pu) and v_pu.min() < DEAD_PU:
+            return Reason.NOT_ENERGISED
+        volts = np.append(raw.volts, 0.0)
+        one, other, rated = self._ev_pairs
+        if len(one):
+            v = np.abs(volts[one] - volts[other]) / rated
+            out = (v < _EV_VMIN) | (v > _EV_VMAX)
+            if (out & (np.abs(kw) > 0)).any():
+                return Reason.EV_NOT_DELIVERED
+        return self._gate.judge(volts, self.circuit.base_load.p[:, step])
+
+
+def _base_gate(feeder: Feeder, circuit: Circuit) -> LoadGate:
+    """Return the gate of the base loads, connection points left out."""
+    own = feeder.loads["name"].str.startswith(f"{EV_NAME}_")
+    shape_of = dict(circuit.base_load.shape_of)
+    kept = feeder.loads[~own & feeder.loads["name"].isin(shape_of.keys())]
+    return make_gate(Feeder(**{**_fields(feeder), "loads": kept}), shape_of)
+
+
+def _fields(feeder: Feeder) -> dict[str, object]:
+    return {name: getattr(feeder, name) for name in Feeder.__dataclass_fields__}
+
+
+def _ev_terminals(
+    feeder: Feeder, points: pd.DataFrame
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return a node pair and the rated volts of each connection point."""
+    one, other, rated = [], [], []
+    for point in points.itertuples():
+        numbers = [int(number) for number in str(point.nodes).split(".")]
+        at = [feeder.node_index[f"{point.bus}.{number}"] for number in numbers]
+        to_neutral = len(at) == 1 or (point.connection == Connection.ABC and not point.delta)
+        one.append(at[0])
+        other.append(-1 if to_neutral else at[1])
+        three_wye = point.connection == Connection.ABC and not point.delta
+        rated.append(point.kv * 1e3 / (np.sqrt(3.0) if three_wye else 1.0))
+    return np.array(one, int), np.array(other, int), np.array(rated)
+
+
+def _collect(
+    rows: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray, complex, float, list[float], Reason]],
+    changes: Sequence[tuple[int, SuddenKind, np.ndarray]],
+    voltages: int,
+) -> Solution:
+    """Stack the steps of a unit."""
+    v_pu, loading, flow, source, losses, taps, reason = zip(*rows, strict=True)
+    kva = np.array(source)
+    return Solution(
+        v_pu=np.array(v_pu, np.float32),
+        loading_pct=np.array(loading, np.float32),
+        flow_kw=np.array(flow, np.float32),
+        head_kw=kva.real.astype(np.float32),
+        head_kvar=kva.imag.astype(np.float32),
+        losses_kw=np.array(losses, np.float32),
+        taps=np.array(taps, np.float32),
+        reason=np.array(reason, np.uint8),
+        sudden_step=np.array([at for at, _, _ in changes], np.int16),
+        sudden_kind=np.array([kind for _, kind, _ in changes], np.uint8),
+        sudden_pu=np.array([change for _, _, change in changes], np.float32).reshape(-1, voltages),
+    )

@@ -1,0 +1,107 @@
+"""What a power flow hands to the screening: the places observed, and their values by step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+__all__ = ["Observed", "Reason", "Solution", "SuddenKind"]
+
+
+class Reason(IntEnum):
+    """Why a step is valid, flagged or invalid; values above ``FLAGGED`` are invalid."""
+
+    VALID = 0
+    HIGH_VOLTAGE_SWITCHED = 1  # a load model switched above its vmaxpu: flagged, still screened
+    FLAGGED = 1
+    NOT_CONVERGED = 2
+    CONTROLS_UNFINISHED = 3
+    NOT_FINITE = 4
+    NOT_ENERGISED = 5
+    LOAD_SHED = 6  # load models switched below their vminpu and shed over 2 % of the load
+    EV_NOT_DELIVERED = 7
+    CRASHED = 8
+
+
+class SuddenKind(IntEnum):
+    """Which sudden step, with regulators locked, a voltage change belongs to."""
+
+    ALL_EXPORT_LOST = 0
+    EVENT_START = 1
+    EVENT_END = 2
+
+
+@dataclass(frozen=True)
+class Observed:
+    """The places that are observed, in the order of the arrays of :class:`Solution`.
+
+    Parameters
+    ----------
+    voltages
+        One row a service voltage as connected: ``node`` (label: ``b1.2`` to neutral,
+        ``b1.1.2`` between two nodes), ``bus``, ``phase`` (A, B, C, AB, BC, CA, or the primary
+        phases of a split-phase service), ``wiring``, ``kv_class`` (nominal line-to-line kV of
+        the bus, or 0.24 for a 120/240 V service).
+    elements
+        One row a series element: ``element`` (``Line.l1``), ``kind`` (line, transformer,
+        regulator), ``bus`` (towards the head), ``phase``, ``basis`` (what 100 % is), ``rating_a``
+        and ``rating_kva`` (NaN where unknown), ``rating_source`` (``stated`` or ``unknown``).
+    flows
+        One row a place where active power is watched: ``element``, ``kind`` (head, regulator,
+        switch, service_transformer), ``bus``, ``phase``, ``limit_kw`` (largest reverse flow that
+        is allowed, as a magnitude; NaN where it is only an indicator).
+    regulators
+        Names of the regulated transformers, in the order of ``taps``.
+    """
+
+    voltages: pd.DataFrame
+    elements: pd.DataFrame
+    flows: pd.DataFrame
+    regulators: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Values of one unit of work, a day of one (policy, case, draw).
+
+    Parameters
+    ----------
+    v_pu
+        Service voltages, ``[step, node]``.
+    loading_pct
+        Loading in percent of the element's basis, ``[step, element]``; NaN where unknown.
+    flow_kw
+        Active power away from the head, ``[step, flow]``; negative is reverse.
+    head_kw, head_kvar, losses_kw
+        At the source, ``[step]``; positive is import.
+    taps
+        Tap ratio in per unit, ``[step, regulator]``.
+    reason
+        :class:`Reason` codes, ``[step]``.
+    sudden_step, sudden_kind
+        Step (within the day) and :class:`SuddenKind` of each sudden change, ``[change]``.
+    sudden_pu
+        Voltage after minus before with regulators locked, ``[change, node]``.
+    """
+
+    v_pu: np.ndarray
+    loading_pct: np.ndarray
+    flow_kw: np.ndarray
+    head_kw: np.ndarray
+    head_kvar: np.ndarray
+    losses_kw: np.ndarray
+    taps: np.ndarray
+    reason: np.ndarray
+    sudden_step: np.ndarray
+    sudden_kind: np.ndarray
+    sudden_pu: np.ndarray
+
+    @property
+    def valid(self) -> np.ndarray:
+        """Whether each step may be screened, ``[step]``."""
+        return self.reason <= Reason.FLAGGED

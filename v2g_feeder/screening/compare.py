@@ -1,0 +1,195 @@
+"""One criterion of a run beside the same of its reference: which limits break, and the effect."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from v2g_feeder.conventions import Criterion, Effect
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "KW_TOLERANCE",
+    "LOADING_TOLERANCE_PCT",
+    "SCREEN_COLUMNS",
+    "VOLTAGE_TOLERANCE_PU",
+    "Pair",
+    "compare",
+    "excess",
+    "float32",
+    "invalid",
+]
+
+SCREEN_COLUMNS: Final = (
+    "step",
+    "criterion",
+    "element",
+    "bus",
+    "node",
+    "phase",
+    "value",
+    "limit",
+    "margin",
+    "unit",
+    "reference_value",
+    "effect",
+)
+VOLTAGE_TOLERANCE_PU: Final = 1e-5  # a smaller change of a violation is ``same``
+LOADING_TOLERANCE_PCT: Final = 0.01  # likewise
+KW_TOLERANCE: Final = 0.1  # likewise; also the reverse flow that is no flow
+_UNITS: Final = {
+    Criterion.OVER_VOLTAGE: ("pu", VOLTAGE_TOLERANCE_PU),
+    Criterion.UNDER_VOLTAGE: ("pu", VOLTAGE_TOLERANCE_PU),
+    Criterion.SUDDEN_VOLTAGE: ("pu", VOLTAGE_TOLERANCE_PU),
+    Criterion.THERMAL: ("%", LOADING_TOLERANCE_PCT),
+    Criterion.REVERSE_FLOW: ("kW", KW_TOLERANCE),
+}
+_LABELS: Final = ("element", "bus", "node", "phase")
+_EFFECTS: Final = np.array([str(effect) for effect in Effect], dtype=object)
+_CODE: Final = {effect: code for code, effect in enumerate(Effect)}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Values of a run beside those of its reference.
+
+    Parameters
+    ----------
+    value, reference
+        ``[row, place]`` float32; a row is a step or a sudden change. ``None``: no reference.
+    step
+        Step of each row.
+    usable
+        Whether the run may be screened, ``[row]``.
+    compared
+        Whether the reference may be set beside it, ``[row]``.
+    element
+        Label of each row, where the row and not the place has one.
+    """
+
+    value: np.ndarray
+    reference: np.ndarray | None
+    step: np.ndarray
+    usable: np.ndarray
+    compared: np.ndarray
+    element: np.ndarray | None = None
+
+
+def excess(criterion: str, value: np.ndarray, limit: np.ndarray) -> np.ndarray:
+    """Return how far values lie beyond their limits; positive is a violation, in their unit.
+
+    Parameters
+    ----------
+    criterion
+        A :class:`~v2g_feeder.conventions.Criterion` other than ``invalid``.
+    value, limit
+        As in the violation table, of shapes that broadcast.
+    """
+    if criterion in (Criterion.UNDER_VOLTAGE, Criterion.REVERSE_FLOW):
+        beyond: np.ndarray = limit - value
+    elif criterion == Criterion.SUDDEN_VOLTAGE:
+        beyond = np.abs(value) - limit
+    else:
+        beyond = value - limit
+    return beyond
+
+
+def compare(
+    criterion: Criterion, pair: Pair, limit: np.ndarray, places: pd.DataFrame
+) -> dict[str, np.ndarray]:
+    """Return the rows of one criterion, in the order of its steps and then of its places.
+
+    Parameters
+    ----------
+    criterion
+        Any but ``invalid``.
+    pair
+        The values, and those of the reference.
+    limit
+        Limit of each place, ``[place]``; not finite where there is none.
+    places
+        Labels of the places: some of ``element, bus, node, phase``.
+
+    Returns
+    -------
+    dict of numpy.ndarray
+        Columns :data:`SCREEN_COLUMNS`.
+    """
+    unit, tolerance = _UNITS[criterion]
+    slack = KW_TOLERANCE if criterion == Criterion.REVERSE_FLOW else 0.0
+    limited = np.isfinite(limit)
+    rounded = np.where(limited, limit, np.nan).astype(np.float32)
+    now = (excess(criterion, pair.value, rounded) > slack) & pair.usable[:, None]
+    before = np.zeros_like(now)
+    if pair.reference is not None:
+        before = excess(criterion, pair.reference, rounded) > slack
+        before &= (pair.usable & pair.compared)[:, None]
+    row, place = np.nonzero(now | before)
+    value = pair.value[row, place].astype(float)
+    known = np.full(len(row), np.nan)
+    if pair.reference is not None:
+        known = np.where(pair.compared[row], pair.reference[row, place], np.nan)
+    beyond = excess(criterion, value, rounded[place].astype(float))
+    change = beyond - excess(criterion, known, rounded[place].astype(float))
+    broken = now[row, place]
+    effect = _effect(broken, before[row, place], change, tolerance)
+    effect[np.isnan(known)] = _CODE[Effect.NONE]
+    labels = {
+        name: places[name].to_numpy(dtype=object)[place] for name in _LABELS if name in places
+    }
+    if pair.element is not None:
+        labels["element"] = pair.element[row]
+    return _columns(
+        len(row),
+        **labels,
+        step=pair.step[row],
+        criterion=str(criterion),
+        value=value,
+        limit=limit[place],
+        margin=np.where(broken, 0.0 - beyond, np.maximum(0.0 - beyond, 0.0)),
+        unit=unit,
+        reference_value=known,
+        effect=_EFFECTS[effect],
+    )
+
+
+def _effect(
+    now: np.ndarray, before: np.ndarray, change: np.ndarray, tolerance: float
+) -> np.ndarray:
+    """Return the code of the effect; ``change`` is how much further beyond the limit the run is."""
+    return np.select(
+        [~before, ~now, change > tolerance, change < -tolerance],
+        [_CODE[kind] for kind in (Effect.NEW, Effect.CURED, Effect.WORSE, Effect.IMPROVED)],
+        _CODE[Effect.SAME],
+    )
+
+
+def invalid(step: np.ndarray, reason: list[str]) -> dict[str, np.ndarray]:
+    """Return one row a step that cannot be screened, named by its reason; no value, no effect."""
+    return _columns(
+        len(step),
+        step=step,
+        criterion=str(Criterion.INVALID),
+        element=np.array(reason, dtype=object),
+        effect=str(Effect.NONE),
+    )
+
+
+def float32(values: np.ndarray) -> np.ndarray:
+    """Return values as they are stored; beyond the range of float32 they are infinite."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.asarray(values).astype(np.float32, copy=False)
+
+
+def _columns(count: int, **columns: np.ndarray | str) -> dict[str, np.ndarray]:
+    """Return all of :data:`SCREEN_COLUMNS`: scalars repeated, missing labels empty, numbers NaN."""
+    numbers = ("value", "limit", "margin", "reference_value")
+    table = {}
+    for name in SCREEN_COLUMNS:
+        column = columns.get(name, np.full(count, np.nan) if name in numbers else "")
+        table[name] = np.full(count, column, dtype=object) if isinstance(column, str) else column
+    return table

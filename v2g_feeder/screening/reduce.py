@@ -1,0 +1,129 @@
+"""Folding the violations of a study, unit by unit, into its tables."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pandas as pd
+
+from v2g_feeder.screening.relief import fold_relief, relief_part
+from v2g_feeder.screening.tables import (
+    HOURLY_COLUMNS,
+    MOST_ROWS,
+    VIOLATION_COLUMNS,
+    cap_note,
+    fold_hourly,
+    keep_worst,
+    sort_rows,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Reducer"]
+
+_BATCH: Final = 200_000  # rows folded at a time: a unit alone is mostly overhead
+_LABELS: Final = (
+    "policy",
+    "case",
+    "season",
+    "day_type",
+    "criterion",
+    "element",
+    "bus",
+    "node",
+    "phase",
+    "unit",
+    "effect",
+)
+
+
+class Reducer:
+    """Collects the violations of a study without holding all of them.
+
+    Units may come in any order; every result is the same as from all rows at once. At most about
+    twice ``most`` rows are held, 160 bytes each.
+
+    Parameters
+    ----------
+    rating_kva
+        Rating of each series element, kVA; NaN or missing where it is not known in kVA.
+    step_hours
+        Length of a step in hours.
+    most
+        Number of violations above which only the worst are kept.
+    """
+
+    def __init__(
+        self,
+        rating_kva: Mapping[str, float],
+        *,
+        step_hours: float = 1.0,
+        most: int = MOST_ROWS,
+    ) -> None:
+        self._rating_kva = rating_kva
+        self._step_hours = step_hours
+        self._most = most
+        self._waiting: list[pd.DataFrame] = []
+        self._kept = pd.DataFrame(columns=list(VIOLATION_COLUMNS))
+        self._hourly = pd.DataFrame(columns=list(HOURLY_COLUMNS))
+        self._relief: list[pd.DataFrame] = []
+        self._seen = 0
+        self._shared = False
+
+    def add(self, violations: pd.DataFrame) -> None:
+        """Take the rows of one unit, with the columns of :func:`keyed`; none is fine.
+
+        A (policy, case, draw, step) belongs to one unit only.
+        """
+        if violations.empty:
+            return
+        self._waiting.append(_interned(violations[list(VIOLATION_COLUMNS)]))
+        if sum(map(len, self._waiting)) >= _BATCH:
+            self._fold()
+
+    def violations(self) -> tuple[pd.DataFrame, str]:
+        """Return the rows for ``violations.csv`` and a note on those left out, as ``cap_rows``."""
+        self._fold()
+        if self._seen <= self._most:
+            return sort_rows(self._kept), ""
+        rows, shared = keep_worst(self._kept, self._most, shared=self._shared)
+        return sort_rows(rows), cap_note(self._seen, shared=shared)
+
+    def hourly(self) -> pd.DataFrame:
+        """Return the table of :func:`~v2g_feeder.screening.hourly`."""
+        self._fold()
+        return self._hourly[list(HOURLY_COLUMNS)]
+
+    def harm_and_relief(self, draws: Mapping[tuple[str, str], int]) -> pd.DataFrame:
+        """Return the table of :func:`~v2g_feeder.screening.harm_and_relief`.
+
+        ``draws`` is the number of draws of each (policy, case) that was run.
+        """
+        self._fold()
+        return fold_relief(self._relief, draws, self._step_hours)
+
+    def _fold(self) -> None:
+        """Fold the waiting units into the tables."""
+        if not self._waiting:
+            return
+        rows = pd.concat(self._waiting, ignore_index=True)
+        self._waiting = []
+        self._seen += len(rows)
+        self._relief.append(relief_part(rows, self._rating_kva))
+        self._hourly = fold_hourly([self._hourly, rows] if len(self._hourly) else [rows])
+        self._kept = pd.concat([self._kept, rows], ignore_index=True) if len(self._kept) else rows
+        if len(self._kept) > 2 * self._most:
+            self._kept, self._shared = keep_worst(self._kept, self._most, shared=self._shared)
+
+
+def _interned(violations: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with one copy of each label: those of other processes come with their own."""
+    columns = {}
+    for name in _LABELS:
+        codes, labels = pd.factorize(violations[name])
+        shared = [sys.intern(str(label)) for label in labels]
+        columns[name] = np.array(shared, dtype=object)[codes]
+    return violations.assign(**columns)

@@ -1,0 +1,164 @@
+"""Results on disk: files that appear whole or not at all, and the hash of what they say.
+
+``content_sha256`` covers the CSV tables (floats as ``%.6g``) and the contents of the arrays, and
+nothing else: not the time, the order of the work, the number of workers or the command line.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from v2g_feeder.errors import InputError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import pandas as pd
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "ContentHash",
+    "claim_folder",
+    "csv_text",
+    "file_sha256",
+    "load_arrays",
+    "save_arrays",
+    "write_json",
+    "write_text",
+]
+
+SCHEMA_VERSION: Final = 1
+_FLOAT_FORMAT: Final = "%.6g"
+_MARKER: Final = "summary.json"
+_UNITS: Final = ".units"
+_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
+
+
+def claim_folder(folder: Path, *, overwrite: bool = False) -> Path:
+    """Return ``folder`` ready to be written to.
+
+    Raises
+    ------
+    InputError
+        If it is a file, or holds something that is not an earlier result, or an earlier result
+        and ``overwrite`` is not set.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InputError(Problem(str(folder), "is a file; a result is a folder"))
+    if folder.is_dir() and any(folder.iterdir()):
+        ours = (folder / _MARKER).exists() or (folder / _UNITS).exists()
+        if not ours:
+            raise InputError(
+                Problem(str(folder), "is not empty and holds no earlier result", "name another --out")
+            )
+        if not overwrite:
+            raise InputError(
+                Problem(str(folder), "holds an earlier result", "--overwrite replaces it")
+            )
+    return folder
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary name beside ``path``; sync and move it into place on success."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all, with ``\\n`` line ends on every system."""
+    with _replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file; not-a-number becomes null, since JSON has none."""
+    write_text(path, json.dumps(_plain(content), indent=2, ensure_ascii=False) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON knows it."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, float):
+        return value if np.isfinite(value) else None
+    if isinstance(value, Path):
+        return value.as_posix()
+    return value
+
+
+def csv_text(table: pd.DataFrame) -> str:
+    """Return a table as CSV: floats ``%.6g``, and no cell that a spreadsheet would run."""
+    safe = table.copy()
+    for column in safe.select_dtypes(include=["object", "string"]):
+        risky = safe[column].astype("string").str.startswith(_FORMULA_STARTS).fillna(value=False)
+        if risky.any():
+            safe.loc[risky, column] = "'" + safe.loc[risky, column].astype("string")
+    return safe.to_csv(index=False, float_format=_FLOAT_FORMAT, lineterminator="\n")
+
+
+def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Save named arrays uncompressed, whole or not at all."""
+    with _replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **dict(arrays))  # type: ignore[arg-type]
+
+
+def load_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Load what :func:`save_arrays` saved."""
+    with np.load(path, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+class ContentHash:
+    """Collects what a result says, in any order, and gives one hash."""
+
+    def __init__(self) -> None:
+        self._parts: dict[str, str] = {}
+
+    def add_array(self, key: str, array: np.ndarray) -> None:
+        """Add an array under a key; not-a-number and minus zero count as one value each."""
+        plain = np.ascontiguousarray(array)
+        if plain.dtype.kind == "f":
+            plain = np.where(np.isnan(plain), np.array(np.nan, plain.dtype), plain + 0.0)
+        head = f"{plain.dtype.str}{plain.shape}".encode()
+        self._parts[key] = hashlib.sha256(head + plain.tobytes()).hexdigest()
+
+    def add_text(self, key: str, text: str) -> None:
+        """Add a table or other text under a key."""
+        self._parts[key] = hashlib.sha256(text.encode()).hexdigest()
+
+    def hexdigest(self) -> str:
+        """Return the hash of everything added, by key."""
+        lines = "\n".join(f"{key} {value}" for key, value in sorted(self._parts.items()))
+        return hashlib.sha256(lines.encode()).hexdigest()

@@ -1,0 +1,434 @@
+"""The study file: one page that names a feeder, a fleet and what to look for.
+
+Field descriptions are the documentation of the YAML schema. Stages own their own settings; this
+module checks what a user wrote and hands each stage its part.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from v2g_feeder.calendar import DEFAULT_SEASONS, Calendar, season_calendar
+from v2g_feeder.conventions import Case, DayType, Placement
+from v2g_feeder.dispatch import Event
+from v2g_feeder.errors import InputError, Problem, nearest
+from v2g_feeder.feeder.library import resolve_model
+from v2g_feeder.feeder.secondary import SecondarySettings
+from v2g_feeder.fleet import FleetSettings
+from v2g_feeder.loadshape.placement import Place
+from v2g_feeder.screening import Limits, load_limits
+from v2g_feeder.study.yaml_file import read_yaml
+
+__all__ = ["Study", "load_study"]
+
+_WINDOW: Final = re.compile(r"^([01]?\d|2[0-4]):([0-5]\d)\s*-\s*([01]?\d|2[0-4]):([0-5]\d)$")
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class _Section(BaseModel):
+    """Frozen; unknown keys are refused; numbers are not read from text."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True
+    )
+
+
+class SecondariesSection(_Section):
+    """Service transformers, mains and drops under medium-voltage loads."""
+
+    rating_kva: Positive | None = None
+    """Nameplate of a single-phase service transformer, kVA; three in a three-phase bank."""
+    main_m: Positive | None = None
+    """Length of the shared main, m."""
+    drop_m: Positive | None = None
+    """Length of each drop, m."""
+    admd_kw: Positive | None = None
+    """After-diversity maximum demand of a customer, kW; customers = load kW / this."""
+
+    def settings(self) -> SecondarySettings:
+        """Return the stage's settings; what is left out takes its default."""
+        given = {name: value for name, value in self.model_dump().items() if value is not None}
+        return SecondarySettings(**given)
+
+
+class FeederSection(_Section):
+    """The feeder."""
+
+    model: str
+    """A shipped feeder (ieee13, ieee34, ieee37, ieee123) or the path of an OpenDSS master file."""
+    secondaries: SecondariesSection | None = None
+    """Services under medium-voltage loads; left out, customers connect where the model's loads do.
+    ``{}`` takes the defaults."""
+
+
+class BaseLoadSection(_Section):
+    """Load of the customers without EVs."""
+
+    source: Literal["native", "standard", "csv"] = "native"
+    """``native``: the model's own shapes; ``standard``: shipped shapes of a United States feeder;
+    ``csv``: your own measurements."""
+    head_peak_kw: Positive | None = None
+    """Highest kW at the feeder head over the calendar; scales P and Q of every load together and
+    includes losses."""
+    file: str | None = None
+    """CSV file, for ``source: csv``."""
+    kind: Literal["scada", "ami"] = "scada"
+    """``scada``: kW and kvar at the head; ``ami``: one column of kW a load."""
+    columns: dict[str, str] | None = None
+    """Your names of the columns ``timestamp``, ``kw`` and ``kvar``."""
+    hour_ending: bool = False
+    """Whether the timestamps end their interval."""
+    classes: dict[str, str] | None = None
+    """Customer class by load name, for ``source: standard``."""
+    default_class: str = "residential"
+    """Customer class of the loads not named in ``classes``."""
+
+    @model_validator(mode="after")
+    def _file_goes_with_csv(self) -> BaseLoadSection:
+        if (self.source == "csv") != (self.file is not None):
+            raise ValueError("`file` goes with `source: csv`, and only with it")
+        return self
+
+
+class CalendarSection(_Section):
+    """Seasons x day types, by step."""
+
+    seasons: dict[str, list[int]] = Field(
+        default_factory=lambda: {name: list(months) for name, months in DEFAULT_SEASONS.items()}
+    )
+    """Months by season."""
+    day_types: list[DayType] = Field(default_factory=lambda: list(DayType), strict=False)
+    """``weekday``, ``weekend``, ``peak_day``, ``min_day``."""
+    step_minutes: Literal[60, 30, 15] = 60
+    """Length of a step."""
+
+
+class PlaceSection(_Section):
+    """Where the vehicles are."""
+
+    by: Placement = Field(default=Placement.CUSTOMERS, strict=False)
+    """``customers``, ``buses``, ``near_head``, ``end_of_line`` or ``cluster``."""
+    buses: list[str | int] = Field(default_factory=list)
+    """Names, for ``by: buses``."""
+    phases: Literal["as_load", "balanced", "A", "B", "C"] = "as_load"
+    """The customers' own, balanced over phases, or one phase."""
+    kv: Positive | None = None
+    """Rated kV of chargers at named buses; left out, the bus's own."""
+
+    @model_validator(mode="after")
+    def _buses_go_with_by(self) -> PlaceSection:
+        if self.by != Placement.BUSES and (self.buses or self.kv is not None):
+            raise ValueError("`buses` and `kv` go with `by: buses`, and only with it")
+        return self
+
+    def settings(self) -> Place:
+        """Return the stage's settings."""
+        return Place(str(self.by), tuple(str(bus) for bus in self.buses), self.phases, self.kv)
+
+
+class PenetrationSection(_Section):
+    """Vehicles as a share of customers."""
+
+    of: Literal["customers"] = "customers"
+    """The denominator."""
+    share: Share
+    """Vehicles per customer, 0 to 1."""
+
+
+class FleetSection(_Section):
+    """One fleet."""
+
+    name: str = Field(min_length=1)
+    """Name in tables and figures."""
+    archetype: str = "residential"
+    """Kind of fleet."""
+    vehicles: int | None = Field(default=None, ge=0)
+    """Number of vehicles; or give ``penetration``."""
+    penetration: PenetrationSection | None = None
+    """Vehicles per customer; or give ``vehicles``."""
+    export_capable: Share
+    """Share of vehicles with bidirectional vehicle and charger. Required: under 1.5 % of EV models
+    could export in 2026 (IEA)."""
+    permitted: Share = 1.0
+    """Share of the bidirectional vehicles whose site may export."""
+    charger_kw: Positive | None = None
+    """Charger rating both ways at the grid side, kW."""
+    battery_kwh: Positive | None = None
+    """Usable battery, kWh."""
+    reserve_soc: Share | None = None
+    """Never discharged below this state of charge."""
+    departure_soc: Share | None = None
+    """State of charge wanted at departure."""
+    place: PlaceSection = Field(default_factory=PlaceSection)
+    """Where the vehicles are."""
+
+    @model_validator(mode="after")
+    def _one_size(self) -> FleetSection:
+        if (self.vehicles is None) == (self.penetration is None):
+            raise ValueError("give either `vehicles` or `penetration`")
+        return self
+
+    def settings(self, customers: int) -> FleetSettings:
+        """Return the stage's settings for a feeder of that many customers."""
+        share = self.penetration.share if self.penetration else 0.0
+        vehicles = round(share * customers) if self.vehicles is None else self.vehicles
+        return FleetSettings(
+            name=self.name,
+            vehicles=vehicles,
+            export_capable=self.export_capable,
+            archetype=self.archetype,
+            permitted=self.permitted,
+            charger_kw=self.charger_kw,
+            battery_kwh=self.battery_kwh,
+            reserve_soc=self.reserve_soc,
+            departure_soc=self.departure_soc,
+        )
+
+
+class ExportSection(_Section):
+    """Export events."""
+
+    window: str = "17:00-21:00"
+    """Hours of the event, local standard time, quoted: ``"17:00-21:00"``."""
+    request_kw: Positive
+    """What the aggregator asks of all fleets together, kW."""
+    seasons: list[str] | None = None
+    """Seasons with events; left out, all."""
+    days: Literal["all", "weekdays", "weekends"] = "all"
+    """Days with events; peak and minimum days count as weekdays."""
+
+    @model_validator(mode="after")
+    def _window_reads(self) -> ExportSection:
+        match = _WINDOW.match(self.window)
+        if not match:
+            raise ValueError(f"window {self.window!r} does not read as \"17:00-21:00\"")
+        start, end = self.hours
+        if not 0 <= start < end <= 24:
+            raise ValueError(f"window {self.window!r} does not end after it starts, by 24:00")
+        return self
+
+    @property
+    def hours(self) -> tuple[float, float]:
+        """Start and end in hours."""
+        match = _WINDOW.match(self.window)
+        assert match is not None  # noqa: S101  # validated
+        a, b, c, d = (int(part) for part in match.groups())
+        return a + b / 60, c + d / 60
+
+    def event(self) -> Event:
+        """Return the stage's event."""
+        start, end = self.hours
+        return Event(start_h=start, end_h=end, request_kw=self.request_kw, days=self.days)
+
+
+class DispatchSection(_Section):
+    """What the vehicles do."""
+
+    charging: Literal["managed"] = "managed"
+    """Charging of enrolled vehicles outside events. Uncontrolled charging is always run beside it,
+    as its reference."""
+    export: ExportSection | None = None
+    """Export events; left out, no vehicle exports."""
+
+
+class ScreeningSection(_Section):
+    """Limits."""
+
+    limits: str = "ansi_c84_1_a"
+    """Name of a preset."""
+    reverse_flow_kw: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
+        default_factory=dict
+    )
+    """Largest reverse flow allowed, kW, by element name or ``head``; elsewhere an indicator."""
+    thermal_pct: Positive | None = None
+    """Largest loading, percent of the basis; left out, the preset's."""
+
+
+class StudySection(_Section):
+    """A study."""
+
+    name: str = Field(min_length=1, pattern=r"^[\w .,()+-]+$")
+    """Name of the study."""
+    question: str = ""
+    """What the study should answer, in a sentence; printed at the top of the report."""
+    feeder: FeederSection
+    base_load: BaseLoadSection = Field(default_factory=BaseLoadSection)
+    calendar: CalendarSection = Field(default_factory=CalendarSection)
+    fleets: list[FleetSection] = Field(default_factory=list)
+    dispatch: DispatchSection = Field(default_factory=DispatchSection)
+    participation: list[Case] = Field(
+        default_factory=lambda: list(Case), strict=False, min_length=1
+    )
+    """Participation cases of the export policy."""
+    screening: ScreeningSection = Field(default_factory=ScreeningSection)
+    draws: int = Field(default=10, ge=1, le=10_000)
+    """Random realisations of the fleet's days."""
+    seed: int = Field(default=1, ge=0)
+    """Seed of every random number."""
+    store: Literal["summary", "all"] = "summary"
+    """``summary``: arrays of draw 0 and the range over draws; ``all``: arrays of every draw."""
+
+
+class Study:
+    """A checked study file.
+
+    Parameters
+    ----------
+    content
+        The sections.
+    path
+        Where it was read from; paths inside it are relative to its folder.
+    """
+
+    def __init__(self, content: StudySection, path: Path) -> None:
+        self.content = content
+        self.path = path
+        self.model: Path = resolve_model(content.feeder.model, path.parent)
+        section = content.calendar
+        self.calendar: Calendar = season_calendar(
+            section.seasons, [str(kind) for kind in section.day_types], section.step_minutes
+        )
+        self.limits: Limits = self._limits()
+        self._check_names()
+
+    @property
+    def cases(self) -> tuple[str, ...]:
+        """Participation cases, in the order of the vocabulary."""
+        return tuple(case for case in Case if case in self.content.participation)
+
+    @property
+    def event(self) -> Event | None:
+        """The export event, if the study has one."""
+        export = self.content.dispatch.export
+        return export.event() if export else None
+
+    def has_event(self, season: str) -> bool:
+        """Whether a season has export events."""
+        export = self.content.dispatch.export
+        return export is not None and (export.seasons is None or season in export.seasons)
+
+    def resolved(self) -> dict[str, Any]:
+        """Return the study with every default filled in, as it is written beside the result."""
+        return self.content.model_dump(mode="json", exclude_none=True)
+
+    def _limits(self) -> Limits:
+        section = self.content.screening
+        limits = load_limits(section.limits)
+        changed: dict[str, Any] = {"reverse_flow_kw": dict(section.reverse_flow_kw)}
+        if section.thermal_pct is not None:
+            changed["thermal_pct"] = section.thermal_pct
+        return limits.replaced(**changed)
+
+    def _check_names(self) -> None:
+        """Raise for names that must be known elsewhere in the file."""
+        problems = []
+        export = self.content.dispatch.export
+        seasons = list(self.content.calendar.seasons)
+        for season in (export.seasons if export and export.seasons else []):
+            if season not in seasons:
+                problems.append(
+                    Problem("dispatch.export.seasons", f"unknown season {season!r}", nearest(season, seasons))
+                )
+        names = [fleet.name for fleet in self.content.fleets]
+        problems += [
+            Problem("fleets", f"the name {name!r} stands twice")
+            for name in dict.fromkeys(names)
+            if names.count(name) > 1
+        ]
+        for number, fleet in enumerate(self.content.fleets):
+            problems += fleet.settings(1000).validate(f"fleets[{number}]")
+        if problems:
+            raise InputError(problems)
+
+
+def load_study(path: Path, **changes: Any) -> Study:
+    """Read and check a study file.
+
+    Parameters
+    ----------
+    path
+        The YAML file.
+    **changes
+        Top-level keys set on the command line, such as ``seed``; ``None`` keeps the file's.
+
+    Raises
+    ------
+    InputError
+        With every problem of the file: key, what was found, the nearest valid name.
+    """
+    raw = read_yaml(path)
+    raw |= {key: value for key, value in changes.items() if value is not None}
+    try:
+        content = StudySection.model_validate(raw)
+    except ValidationError as error:
+        raise InputError(
+            [_problem(path, detail, raw) for detail in error.errors()]
+        ) from error
+    try:
+        return Study(content, path)
+    except InputError as error:
+        raise InputError(
+            [
+                Problem(f"{path}: {problem.where}", problem.message, problem.hint)
+                for problem in error.problems
+            ]
+        ) from error
+
+
+def _problem(path: Path, detail: Any, raw: dict[str, Any]) -> Problem:
+    """Return a validation error as a problem that names key, value and the nearest valid name."""
+    location = [part for part in detail["loc"] if part not in _UNION_TAGS]
+    where = ""
+    for part in location:
+        where += f"[{part}]" if isinstance(part, int) else f".{part}" if where else str(part)
+    message, hint = str(detail["msg"]).removeprefix("Value error, "), ""
+    value = detail.get("input")
+    if detail["type"] == "extra_forbidden":
+        message = f"unknown key {location[-1]!r}"
+        hint = nearest(str(location[-1]), _keys_at(location[:-1]))
+    elif detail["type"] == "missing":
+        message = "is required and missing"
+    elif detail["type"] in {"literal_error", "enum"}:
+        valid = re.findall(r"'([^']+)'", str(detail["ctx"]["expected"]))
+        message = f"{value!r} is not one of {', '.join(valid) or detail['ctx']['expected']}"
+        hint = nearest(str(value), valid)
+    elif isinstance(value, str | int | float | bool) or value is None:
+        message = f"{value!r}: {message[:1].lower()}{message[1:]}"
+        if isinstance(value, int | float) and 1 < value <= 100 and "less than or equal to 1" in message:
+            hint = f"did you mean {value / 100:g}?"
+    return Problem(f"{path}: {where}" if where else str(path), message, hint)
+
+
+_UNION_TAGS: Final = ("str", "int", "float")
+
+
+def _keys_at(location: list[Any]) -> list[str]:
+    """Return the valid keys of the section at a location."""
+    section: Any = StudySection
+    for part in location:
+        if isinstance(part, int):
+            continue
+        if part not in section.model_fields:
+            return []
+        section = _section_of(section.model_fields[part].annotation)
+        if section is None:
+            return []
+    return list(section.model_fields)
+
+
+def _section_of(annotation: Any) -> Any:
+    """Return the section model inside an annotation such as ``list[FleetSection] | None``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for inner in getattr(annotation, "__args__", ()):
+        found = _section_of(inner)
+        if found is not None:
+            return found
+    return None
+
+

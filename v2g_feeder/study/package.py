@@ -1,0 +1,165 @@
+"""The OpenDSS package: one case and draw that an engineer runs in stock OpenDSS.
+
+``opendss/`` holds the model's own files, the secondaries, the base load, the chargers and a script
+a day; ``run.dss`` runs them all. Paths are relative and nothing of this package is needed. Every
+step's node voltages are saved with seven digits (``d00_s17_SavedVoltages.txt``: bus, node, volts,
+degrees). The days begin as a unit of work does: from the model's own taps and a settled solve of the
+first step without EVs.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import h5netcdf
+import numpy as np
+
+from v2g_feeder.conventions import BOUNDING_CASES, Case, Policy
+from v2g_feeder.errors import InputError, Problem, nearest
+from v2g_feeder.feeder.engine import TOLERANCE
+from v2g_feeder.feeder.scan import copy_model, scan
+from v2g_feeder.powerflow.opendss import EV_NAME, base_commands, ev_commands
+from v2g_feeder.store import write_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from v2g_feeder.powerflow.opendss import Circuit
+
+__all__ = ["export_case", "write_parts"]
+
+_README: Final = """\
+OpenDSS package of {label}
+
+run.dss            every day below, one after the other (open it in OpenDSS and run it)
+day_*.dss          one day: builds the feeder, settles it without EVs, solves and saves each step
+build.dss          the feeder: model, secondaries, base load, chargers
+model/             the model's own files
+secondaries.dss    service transformers, mains, drops and customers added to the model
+base_load.dss      which load follows which shape; the days set the shapes
+chargers.dss       one load a connection point; positive kW draws, negative kW exports
+ev_kw.csv          the same EV power as a table: step by connection point, kW
+*_SavedVoltages    written by the run: bus, node, volts, degrees at each step (d00_s17: day 0, step 17)
+"""
+_HEAD: Final = "! Written by v2g-feeder.\n"
+
+
+def write_parts(circuit: Circuit, folder: Path) -> None:
+    """Write what does not depend on case and draw: model, secondaries, base load, chargers."""
+    master = copy_model(scan(circuit.master), folder / "model")
+    steps = 2 * circuit.steps_per_day
+    parts = {
+        "secondaries.dss": list(circuit.commands),
+        "base_load.dss": base_commands(circuit, steps),
+        "chargers.dss": ev_commands(circuit, steps),
+    }
+    for name, commands in parts.items():
+        write_text(folder / name, _HEAD + "\n".join([*commands, ""]))
+    build = [
+        f'Redirect "{master.relative_to(folder).as_posix()}"',
+        *(f"Redirect {name}" for name in parts),
+        f"Set tolerance={TOLERANCE:g} maxiterations=200 maxcontroliter=200",
+    ]
+    write_text(folder / "build.dss", _HEAD + "\n".join([*build, ""]))
+
+
+def export_case(result: Path, policy: str, case: str, draw: int, folder: Path) -> dict[str, Any]:
+    """Write the package of one case and draw of a result.
+
+    Parameters
+    ----------
+    result
+        A result folder, or one in the making whose arrays are written.
+    policy, case, draw
+        Which run; runs without chance have draw 0 only.
+    folder
+        Where to; may be the result's own ``opendss`` folder.
+
+    Returns
+    -------
+    dict
+        What was exported, for ``summary.json``.
+
+    Raises
+    ------
+    InputError
+        For a run or draw that the result does not hold.
+    """
+    with h5netcdf.File(result / "results.nc", "r") as file:
+        kw = _injections(file, policy, case, draw)
+        base_p, base_q = file["base_p"][...], file["base_q"][...]
+        steps = file["step"].shape[0]
+        days = file["day_label"][...]
+        points = [_text(name) for name in file["point"][...]] if "point" in file else []
+    own = result / "opendss"
+    if folder.resolve() != own.resolve():
+        if folder.exists():
+            raise InputError(Problem(str(folder), "exists; name a new folder"))
+        shutil.copytree(own, folder, ignore=shutil.ignore_patterns("day_*", "*SavedVoltages*"))
+    label = f"policy {policy}, case {case}, draw {draw}"
+    names = []
+    spd = steps // len(days)
+    for number, name in enumerate(days):
+        script = f"day_{number:02d}_{_text(name)}.dss"
+        part = slice(number * spd, (number + 1) * spd)
+        text = "\n".join(_day(number, (base_p[:, part], base_q[:, part]), kw[:, part], 24 / spd))
+        write_text(folder / script, f"{_HEAD}! {_text(name)}: {label}\n{text}\n")
+        names.append(script)
+    write_text(folder / "run.dss", _HEAD + "\n".join([*(f"Redirect {n}" for n in names), ""]))
+    write_text(folder / "README.txt", _README.format(label=label))
+    head = ",".join(["step", *(f"{EV_NAME}_{n}@{point}" for n, point in enumerate(points))])
+    rows = (",".join([str(step), *(f"{value:.6g}" for value in kw[:, step])]) for step in range(steps))
+    write_text(folder / "ev_kw.csv", "\n".join([head, *rows, ""]))
+    return {"policy": policy, "case": case, "draw": draw, "folder": "opendss"}
+
+
+def _injections(file: Any, policy: str, case: str, draw: int) -> np.ndarray:
+    """Return the EV power of a run, ``[point, step]``."""
+    if policy == Policy.NO_EV:
+        return np.zeros((len(file["point"]) if "point" in file else 0, file["step"].shape[0]))
+    name = f"ev_kw_{policy}_{case}"
+    if name not in file:
+        held = [key.removeprefix("ev_kw_") for key in file.variables if key.startswith("ev_kw_")]
+        if not held and not len(file.dimensions.get("point", ())):
+            return np.zeros((0, file["step"].shape[0]))
+        hint = nearest(f"{policy}_{case}", held) or "runs: " + ", ".join(held)
+        raise InputError(Problem("--case", f"the result holds no {policy} {case}", hint))
+    kw = np.asarray(file[name][...], float)
+    draws = 1 if case in BOUNDING_CASES else len(kw)
+    if not 0 <= draw < draws:
+        raise InputError(Problem("--draw", f"{draw} is not 0 to {draws - 1}"))
+    if case != Case.COINCIDENT_SPLIT:
+        return np.asarray(kw[draw])
+    phases = file["split_phase"][...].astype(int)
+    spd = kw.shape[2] // len(phases)
+    cut = [kw[phase, :, n * spd : (n + 1) * spd] for n, phase in enumerate(phases)]
+    return np.concatenate(cut, axis=1)
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _day(
+    number: int, base: tuple[np.ndarray, np.ndarray], kw: np.ndarray, step_hours: float
+) -> Iterable[str]:
+    """Yield the script of a day: shapes of 48 hours, of which the second 24 have no EVs."""
+    yield "Redirect build.dss"
+    for row, (p, q) in enumerate(zip(*base, strict=True)):
+        yield f"Edit LoadShape.base_{row} mult=[{_numbers([*p, *p])}] qmult=[{_numbers([*q, *q])}]"
+    for point, power in enumerate(kw):
+        yield f"Edit LoadShape.{EV_NAME}_{point} mult=[{_numbers([*power, *np.zeros(len(power))])}]"
+    yield f"Set mode=daily number=1 stepsize={round(step_hours * 60)}m controlmode=static"
+    yield "Set hour=24 sec=0"
+    yield "Solve"
+    yield "Set hour=0 sec=0"
+    for step in range(kw.shape[1]):
+        yield f"Set casename=d{number:02d}_s{step:02d}"
+        yield "Solve"
+        yield "Save voltages"
+
+
+def _numbers(values: Sequence[float]) -> str:
+    return " ".join(f"{value:.10g}" for value in values)

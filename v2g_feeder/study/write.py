@@ -1,0 +1,167 @@
+"""The result folder, file by file; ``summary.json`` comes last and says that it is whole."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import TYPE_CHECKING, Any, Final
+
+import h5netcdf
+import numpy as np
+import yaml
+
+import v2g_feeder
+from v2g_feeder.conventions import BOUNDING_CASES, Case, Policy
+from v2g_feeder.feeder.engine import engine_version
+from v2g_feeder.report.html import write_report
+from v2g_feeder.store import csv_text, file_sha256, write_json, write_text
+from v2g_feeder.study.package import export_case, write_parts
+from v2g_feeder.study.summary import summarise
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+
+    from v2g_feeder.study.config import Study
+    from v2g_feeder.study.feeder_stage import FeederStage
+    from v2g_feeder.study.fleet_stage import FleetStage
+    from v2g_feeder.study.run import Reduced
+
+__all__ = ["write_results"]
+
+_PACKAGES: Final = ("opendssdirect.py", "dss-python", "numpy", "pandas", "xarray", "scipy", "pydantic")
+
+
+def write_results(
+    study: Study,
+    feeder: FeederStage,
+    fleet: FleetStage,
+    reduced: Reduced,
+    out: Path,
+    workers: int,
+    command: str,
+) -> dict[str, Any]:
+    """Write tables, arrays' labels, package, report, manifest and summary.
+
+    Returns
+    -------
+    dict
+        Contents of ``summary.json``.
+    """
+    _write_places(out / "results.nc", feeder, reduced)
+    for name, table in (("violations", reduced.violations), ("hourly", reduced.hourly)):
+        text = csv_text(_printed(table, feeder))
+        reduced.content.add_text(name, text)
+        write_text(out / f"{name}.csv", text)
+    write_text(
+        out / "study.yaml", yaml.safe_dump(study.resolved(), sort_keys=False, allow_unicode=True)
+    )
+    summary = summarise(study, feeder, fleet, reduced)
+    summary["content_sha256"] = reduced.content.hexdigest()
+    write_parts(replace(feeder.circuit, points=fleet.points), out / "opendss")
+    run = max(fleet.kw, key=_exported_first)
+    summary["package"] = export_case(out, *run, 0, out / "opendss")
+    write_json(out / "manifest.json", _manifest(study, feeder, workers, command))
+    write_json(out / "summary.json", summary)
+    write_report(out)
+    return summary
+
+
+def _exported_first(run: tuple[str, str]) -> tuple[bool, bool, bool]:
+    """Order runs by how much an engineer wants to see them: export, expected, not bounding."""
+    policy, case = run
+    return (case not in BOUNDING_CASES, policy == Policy.EXPORT, case == Case.EXPECTED)
+
+
+def _printed(table: pd.DataFrame, feeder: FeederStage) -> pd.DataFrame:
+    """Return a table with buses and elements as the model wrote them."""
+    shown = table.copy()
+    names = feeder.names
+    if "bus" in shown:
+        shown["bus"] = _mapped(shown["bus"], lambda bus: names.get(bus, bus))
+    for column in ("element", "worst_element"):
+        if column in shown:
+            shown[column] = _mapped(shown[column], lambda name: _element(name, names))
+    if "node" in shown:
+        shown["node"] = _mapped(shown["node"], lambda node: _node(node, names))
+    return shown
+
+
+def _mapped(column: pd.Series[Any], rule: Any) -> pd.Series[Any]:
+    """Return a column of names, each mapped once."""
+    return column.map({name: rule(str(name)) for name in column.dropna().unique()}).fillna(column)
+
+
+def _element(name: str, names: Any) -> str:
+    kind, dot, rest = name.partition(".")
+    return f"{kind}{dot}{names.get(name.lower(), rest)}" if dot else name
+
+
+def _node(node: str, names: Any) -> str:
+    bus, dot, rest = node.partition(".")
+    return f"{names.get(bus, bus)}{dot}{rest}"
+
+
+def _write_places(path: Path, feeder: FeederStage, reduced: Reduced) -> None:
+    """Add buses, elements' ends and extremes to the arrays, for drawings."""
+    buses, tables = feeder.feeder.buses, feeder.feeder
+    text = h5netcdf.core.h5py.string_dtype()
+    with h5netcdf.File(path, "a") as file:
+        file.dimensions["bus"] = len(buses)
+        labels = {
+            "bus": (("bus",), list(buses.index)),
+            "bus_parent": (("bus",), list(buses["parent"])),
+            "bus_phase": (("bus",), list(buses["phase"])),
+        }
+        ends = tables.elements.set_index("element").reindex(feeder.observed.elements["element"])
+        labels["element_bus1"] = (("element",), list(ends["bus1"]))
+        labels["element_bus2"] = (("element",), list(ends["bus2"]))
+        for name, (dims, values) in labels.items():
+            variable = file.create_variable(name, dims, dtype=text)
+            variable[...] = np.array([str(value) for value in values], dtype=object)
+        for name, column, units in (
+            ("bus_x", "x", "model coordinates, no stated system"),
+            ("bus_y", "y", "model coordinates, no stated system"),
+            ("bus_km", "km", "km from the source"),
+            ("bus_impedance_pu", "impedance_pu", "per unit on 1 MVA, from the source"),
+            ("bus_kv_base_ln", "kv_base_ln", "kV line to neutral"),
+        ):
+            variable = file.create_variable(name, ("bus",), data=buses[column].to_numpy(float))
+            variable.attrs["units"] = units
+        policies, cases = (
+            [value.decode() if isinstance(value, bytes) else value for value in file[name][...]]
+            for name in ("policy", "case")
+        )
+        for name, dim in (("v_min", "node"), ("v_max", "node"), ("loading_max", "element")):
+            shape = (len(policies), len(cases), file.dimensions[dim].size)
+            values = np.full(shape, np.nan, np.float32)
+            for (policy, case), found in reduced.extremes.items():
+                values[policies.index(policy), cases.index(case)] = found[name]
+            variable = file.create_variable(f"{name}_of_all", ("policy", "case", dim), data=values)
+            variable.attrs["long_name"] = "over valid steps and draws"
+
+
+def _manifest(
+    study: Study, feeder: FeederStage, workers: int, command: str
+) -> dict[str, Any]:
+    """Return what the result was made with and from."""
+    files = dict.fromkeys([study.path, *feeder.files])
+    return {
+        "v2g_feeder": v2g_feeder.__version__,
+        "engine": engine_version(),
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "packages": {name: metadata.version(name) for name in _PACKAGES},
+        "seed": study.content.seed,
+        "workers": workers,
+        "command": command,
+        "utc": datetime.now(UTC).isoformat(timespec="seconds"),
+        "inputs": [
+            {"file": str(path), "sha256": file_sha256(path), "bytes": path.stat().st_size}
+            for path in files
+        ],
+    }
