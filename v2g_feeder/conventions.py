@@ -17,7 +17,6 @@ from typing import Final
 __all__ = [
     "BOUNDING_CASES",
     "NO_DRAW",
-    "REFERENCE_CASES",
     "SPLIT_PHASES",
     "Case",
     "Connection",
@@ -55,7 +54,6 @@ class Case(StrEnum):
 
 
 BOUNDING_CASES: Final = (Case.COINCIDENT_EXPORT, Case.COINCIDENT_CHARGE, Case.COINCIDENT_SPLIT)
-REFERENCE_CASES: Final = (Case.EXPECTED, Case.HIGH)
 SPLIT_PHASES: Final = ("A", "B", "C")
 NO_DRAW: Final = -1  # the ``draw`` of runs without chance: ``no_ev`` and the bounding cases
 
@@ -142,14 +140,13 @@ class Placement(StrEnum):
 def reference_of(policy: str, case: str) -> tuple[str, str] | None:
     """Return the (policy, case) that a run is judged against on the same draw.
 
-    Export is judged against managed charging, managed against uncontrolled, uncontrolled against
-    no EVs at all. Managed runs exist in the ``expected`` and ``high`` cases only, so ``low`` and
-    ``firm`` are judged against ``expected``. Bounding cases have no draw and are judged against no
-    EVs. The reference of ``no_ev`` is ``None``.
+    Export is judged against managed charging of the same case, so that what differs is the export
+    and not who is enrolled; managed against uncontrolled of the same case; uncontrolled against no
+    EVs at all. Bounding cases have no draw and are judged against no EVs. The reference of
+    ``no_ev`` is ``None``.
     """
     if policy == Policy.NO_EV:
         return None
     if policy == Policy.UNCONTROLLED or case in BOUNDING_CASES:
         return (Policy.NO_EV, Case.EXPECTED)
-    reference_case = case if case in REFERENCE_CASES else Case.EXPECTED
-    return (Policy.UNCONTROLLED if policy == Policy.MANAGED else Policy.MANAGED, reference_case)
+    return (Policy.UNCONTROLLED if policy == Policy.MANAGED else Policy.MANAGED, case)

@@ -86,7 +86,7 @@ def nearest(name: str, valid: Sequence[str]) -> str:
 
     The comparison ignores case, as bus and element names do.
     """
-    lowered = {candidate.lower(): candidate for candidate in valid}
+    lowered = {str(candidate).lower(): str(candidate) for candidate in valid}  # enums by value
     match = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.5)
     if not match and name:
         match = [key for key in lowered if key.startswith(name.lower())][:1]

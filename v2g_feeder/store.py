@@ -30,6 +30,7 @@ __all__ = [
     "csv_text",
     "file_sha256",
     "load_arrays",
+    "plain",
     "save_arrays",
     "write_json",
     "write_text",
@@ -57,7 +58,9 @@ def claim_folder(folder: Path, *, overwrite: bool = False) -> Path:
         ours = (folder / _MARKER).exists() or (folder / _UNITS).exists()
         if not ours:
             raise InputError(
-                Problem(str(folder), "is not empty and holds no earlier result", "name another --out")
+                Problem(
+                    str(folder), "is not empty and holds no earlier result", "name another --out"
+                )
             )
         if not overwrite:
             raise InputError(
@@ -84,24 +87,24 @@ def _replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all, with ``\\n`` line ends on every system."""
+    """Write a text file whole or not at all, with the same line ends on every system."""
     with _replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON file; not-a-number becomes null, since JSON has none."""
-    write_text(path, json.dumps(_plain(content), indent=2, ensure_ascii=False) + "\n")
+    write_text(path, json.dumps(plain(content), indent=2, ensure_ascii=False) + "\n")
 
 
-def _plain(value: Any) -> Any:
-    """Return a value as JSON knows it."""
+def plain(value: Any) -> Any:
+    """Return a value as JSON knows it: no numpy, no paths, null for what is not a number."""
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | np.ndarray):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, np.generic):
-        return _plain(value.item())
+        return plain(value.item())
     if isinstance(value, float):
         return value if np.isfinite(value) else None
     if isinstance(value, Path):
@@ -116,7 +119,7 @@ def csv_text(table: pd.DataFrame) -> str:
         risky = safe[column].astype("string").str.startswith(_FORMULA_STARTS).fillna(value=False)
         if risky.any():
             safe.loc[risky, column] = "'" + safe.loc[risky, column].astype("string")
-    return safe.to_csv(index=False, float_format=_FLOAT_FORMAT, lineterminator="\n")
+    return str(safe.to_csv(index=False, float_format=_FLOAT_FORMAT, lineterminator="\n"))
 
 
 def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:

@@ -86,7 +86,7 @@ def run_units(
                     else:
                         yield outcome
         except BaseException:
-            pool.stop()
+            pool.stop()  # type: ignore[no-untyped-call]
             raise
 
 
@@ -112,5 +112,3 @@ def run_alone(function: Callable[..., Result], *arguments: Any, deadline_s: floa
     if outcome.lost:
         raise UnitError(f"{function.__name__}: {outcome.lost}")
     return outcome.result  # type: ignore[return-value]
-
-

@@ -48,6 +48,7 @@ LOCKED: Final = -1
 _DAILY_MODE: Final = 1
 _CONTROLS_EXCEEDED: Final = 485
 _WITH_DATA_OF_FILES: Final = 1
+_WHOLE_MATRIX: Final = 2  # 1 is lines and transformers alone: loads would drop out
 _KM: Final = {1: 1.609344, 2: 0.3048, 3: 1.0, 4: 1e-3, 5: 3.048e-4, 6: 2.54e-5, 7: 1e-5, 8: 1e-6}
 
 
@@ -338,8 +339,14 @@ class Engine:
         )
         return ControlState(taps, tuple(states), self._volts().copy())
 
-    def restore(self, state: ControlState) -> None:
-        """Put taps, capacitors, controls and voltages back, to the bit."""
+    def restore(self, state: ControlState, step: int, step_hours: float) -> None:
+        """Put taps, capacitors, controls, voltages and the system matrix back, to the bit.
+
+        The engine writes the loads' admittance at the present hour into the system matrix whenever
+        it builds it. The solution does not depend on that, its last bits do: so the matrix is built
+        at a given ``step`` of the load shapes, which must be the same for every unit of a day.
+        """
+        self._at(step + 1, step_hours)
         self._dss.Text.Command("Reset Controls")
         self._dss.Solution.ControlMode(CONTROL_STATIC)
         transformers, capacitors = self._dss.Transformers, self._dss.Capacitors
@@ -350,7 +357,7 @@ class Engine:
         for name, states in state.capacitors:
             capacitors.Name(name)
             capacitors.States(list(states))
-        self._dss.Solution.BuildYMatrix(1, 0)
+        self._dss.Solution.BuildYMatrix(_WHOLE_MATRIX, 0)
         self._volts()[:] = state.voltages
 
     def _volts(self) -> np.ndarray:
@@ -385,10 +392,8 @@ class Engine:
             that is not one.
         """
         solution = self._dss.Solution
-        hours = step * step_hours
         solution.ControlMode(controls)
-        solution.Hour(int(hours + 1e-9))
-        solution.Seconds((hours - int(hours + 1e-9)) * 3600)
+        self._at(step, step_hours)
         settled = True
         try:
             solution.Solve()
@@ -405,6 +410,13 @@ class Engine:
             converged=bool(solution.Converged()),
             controls_done=settled and bool(solution.ControlActionsDone() or controls == LOCKED),
         )
+
+    def _at(self, step: int, step_hours: float) -> None:
+        """Set the clock; a solve then begins by moving it on by one step."""
+        hours = step * step_hours
+        whole = int(hours + 1e-9)
+        self._dss.Solution.Hour(whole)
+        self._dss.Solution.Seconds((hours - whole) * 3600)
 
     def _unsolved(self) -> RawSolution:
         """Return a solution that can only be judged invalid."""

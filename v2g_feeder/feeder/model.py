@@ -30,6 +30,9 @@ LOW_VOLTAGE_KV: Final = 0.6
 _ENGINE_DEFAULT_AMPS: Final = 400.0
 _PHASES: Final = "ABC"
 _SHOWN: Final = 8
+_LOAD_COLUMNS: Final = [
+    "name", "bus", "nodes", "phases", "kw", "kvar", "daily", "yearly", "enabled",
+]  # fmt: skip  # of a feeder without loads
 
 
 @dataclass(frozen=True)
@@ -149,9 +152,9 @@ def read_feeder(engine: Engine, master: Path) -> Feeder:
     tree = walk(source_bus, edges)
     elements = _elements(series, stated, lines, transformers, regulators, tree)
     _place_buses(buses, series, transformers, tree, nodes, source_bus)
-    loads = pd.DataFrame(engine.loads()).astype({"kw": float, "kvar": float}, errors="ignore")
-    if loads.empty:
-        loads = pd.DataFrame(columns=["name", "bus", "nodes", "phases", "kw", "kvar", "enabled"])
+    rows = engine.loads()
+    loads = pd.DataFrame(rows, columns=list(rows[0]) if rows else _LOAD_COLUMNS)
+    loads = loads.astype({"kw": float, "kvar": float})
     loads = loads[loads["enabled"].astype(bool)].reset_index(drop=True)
     regulators["bus"] = [
         _bus_of(f"transformer.{name}", elements) for name in regulators["transformer"]
@@ -506,7 +509,8 @@ def _uncontrolled_regulators(feeder: Feeder, transformers: Mapping[str, Any]) ->
     for name, row in transformers.items():
         kv = [winding[0] for winding in row["windings"]]
         taps = [winding[3] for winding in row["windings"]]
-        looks = (len(kv) == 2 and np.isclose(*kv, rtol=0.01)) or not np.allclose(taps, 1.0)
+        equal = len(kv) == 2 and bool(np.isclose(kv[0], kv[1], rtol=0.01))
+        looks = equal or not np.allclose(taps, 1.0)
         if looks and name not in controlled:
             suspects.append(f"Transformer.{name}")
     if not suspects:

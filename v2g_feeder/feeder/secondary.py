@@ -140,7 +140,8 @@ def build_secondaries(feeder: Feeder, settings: SecondarySettings) -> Secondarie
     Parameters
     ----------
     feeder
-        Loads at or below 0.6 kV keep their place and become customers as they are.
+        Loads at or below 0.6 kV keep their place and become customers as they are; loads of no
+        kW or of negative kW keep their place and have no customers.
     settings
         Customers = load kW / ``admd_kw``, transformers = ceil(load kVA / (``loading`` x rating)).
 
@@ -152,7 +153,9 @@ def build_secondaries(feeder: Feeder, settings: SecondarySettings) -> Secondarie
         loads, are shared out evenly over a load's transformers.
     """
     medium = [
-        load for load in feeder.loads.itertuples() if feeder.nominal_kv(load.bus) > LOW_VOLTAGE_KV
+        load
+        for load in feeder.loads.itertuples()
+        if load.kw > 0 and feeder.nominal_kv(load.bus) > LOW_VOLTAGE_KV
     ]
     if not medium:
         return Secondaries((), customers_of_loads(feeder, settings.admd_kw), {})
@@ -256,7 +259,8 @@ def _transformer(feeder: Feeder, load: Any, name: str, rating: float) -> str:
     tied = ".".join(str(number) for number in numbers)
     r, x = figure["r_pct"], figure["x_pct"]
     return (
-        f"New Transformer.{name} phases=1 windings=3 buses=[{load.bus}.{tied} {name}.1.0 {name}.0.2] "
+        f"New Transformer.{name} phases=1 windings=3 "
+        f"buses=[{load.bus}.{tied} {name}.1.0 {name}.0.2] "
         f"kvs=[{kv:.10g} 0.12 0.12] kvas=[{rating:g} {rating:g} {rating:g}] "
         f"%rs=[{r[0]:g} {r[1]:g} {r[2]:g}] xhl={x[0]:g} xht={x[1]:g} xlt={x[2]:g} {losses}"
     )

@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 
     from v2g_feeder.feeder.model import Feeder
 
-__all__ = ["PHASE_CHOICES", "Place", "Placed", "place_fleet"]
+__all__ = ["Place", "Placed", "no_points", "place_fleet"]
 
-PHASE_CHOICES: Final = ("as_load", "balanced", "A", "B", "C")
 _COLUMNS: Final = ["bus", "connection", "kv", "nodes", "phases", "delta", "phase"]
 _NODE: Final = {"A": 1, "B": 2, "C": 3}
 _MAX_KV_MISMATCH: Final = 0.1  # a charger's rated kV within 10 % of its bus
@@ -70,6 +69,11 @@ class Placed:
     of_vehicle: np.ndarray
 
 
+def no_points() -> pd.DataFrame:
+    """Return the table of connection points of a feeder without chargers."""
+    return pd.DataFrame(columns=_COLUMNS)
+
+
 def place_fleet(
     feeder: Feeder,
     customers: pd.DataFrame,
@@ -107,7 +111,7 @@ def place_fleet(
         than customers.
     """
     if vehicles == 0:
-        return Placed(pd.DataFrame(columns=_COLUMNS), np.zeros(0, int))
+        return Placed(no_points(), np.zeros(0, int))
     if place.by == Placement.BUSES:
         sites = _named_sites(feeder, vehicles, place, where)
     else:
@@ -157,9 +161,8 @@ def _phase_options(feeder: Feeder, bus: str, phases: str) -> list[Connection]:
     if phases == "as_load":
         return [have[-1]] if have else []
     if phases == "balanced":
-        single = [c for c in have if c in {Connection.A, Connection.B, Connection.C}]
-        pairs = [c for c in have if c in {Connection.AB, Connection.BC, Connection.CA}]
-        return single or pairs or list(have)
+        by_size = [[c for c in have if len(c) == size] for size in (1, 2)]
+        return by_size[0] or by_size[1] or list(have)
     if feeder.buses.loc[bus, "wiring"] == Wiring.FOUR_WIRE:
         return [c for c in have if c == phases]
     if feeder.buses.loc[bus, "wiring"] == Wiring.SPLIT_PHASE:
@@ -208,7 +211,7 @@ def _customer_sites(
     if place.phases == "balanced":
         order = _interleave(feeder, pool, order)
     chosen = pool.iloc[order[:vehicles]]
-    sites = []
+    sites: list[tuple[str, Connection]] = []
     for bus, connection in zip(chosen["bus"], chosen["connection"], strict=True):
         options = [Connection(connection)]
         if place.phases in _NODE:

@@ -70,8 +70,7 @@ def base_commands(circuit: Circuit, steps: int) -> list[str]:
     """Return the commands that make every load follow its base-load shape of ``steps`` points."""
     blank = " ".join(["1"] * steps)
     commands = [
-        f"New LoadShape.base_{row} npts={steps} interval={circuit.step_hours:g} "
-        f"mult=[{blank}]"
+        f"New LoadShape.base_{row} npts={steps} interval={circuit.step_hours:g} mult=[{blank}]"
         for row in range(len(circuit.base_load.p))
     ]
     commands += [
@@ -85,6 +84,7 @@ def ev_commands(circuit: Circuit, steps: int) -> list[str]:
 
     Its limits are wide (0.5 to 1.5 pu), so that it stays a constant power where base loads would
     have switched to an impedance; its kW and kvar are 1, so that the shape holds the signed power.
+    It is exempt from the model's load multiplier, which is not the chargers'.
     """
     commands = []
     zeros = " ".join(["0"] * steps)
@@ -97,7 +97,7 @@ def ev_commands(circuit: Circuit, steps: int) -> list[str]:
         commands.append(
             f"New Load.{name} bus1={point.bus}.{point.nodes} phases={point.phases} "
             f"conn={'delta' if point.delta else 'wye'} kv={point.kv:.8g} kw=1 kvar=1 model=1 "
-            f"vminpu={_EV_VMIN:g} vmaxpu={_EV_VMAX:g} daily={name}"
+            f"vminpu={_EV_VMIN:g} vmaxpu={_EV_VMAX:g} status=exempt daily={name}"
         )
     return commands
 
@@ -139,10 +139,11 @@ class Runner:
                 strict=True,
             )
         )
-        self._start = self._settled_start()
+        self._start = self._first_start()
         self._base_step = -1
+        self._settled = self._start
 
-    def _settled_start(self) -> ControlState:
+    def _first_start(self) -> ControlState:
         """Return the model's own taps with the voltages of one solve, the same every time."""
         own = self._engine.control_state(self._windings)
         self._engine.start_series(self.circuit.step_hours)
@@ -183,12 +184,10 @@ class Runner:
         """
         steps = self.circuit.steps_per_day
         kvar = np.zeros_like(kw) if kvar is None else kvar
-        self._set_base(first_step)
-        exporting = (kw < -_MIN_EXPORT_KW).any(axis=0)
+        exporting = np.asarray((kw < -_MIN_EXPORT_KW).any(axis=0))
         self._set_evs(kw, kvar, sudden=sudden and bool(exporting.any()))
-        self._engine.restore(self._start)
-        self._engine.start_series(self.circuit.step_hours)
-        self._solve(_NONE * steps)
+        self._set_base(first_step)
+        self._restore(self._settled)
         rows = []
         changes: list[tuple[int, SuddenKind, np.ndarray]] = []
         for step in range(steps):
@@ -217,11 +216,21 @@ class Runner:
                 found.append((at, kind, (self.probe.voltages(raw) - before).astype(np.float32)))
         return found
 
+    def _restore(self, state: ControlState) -> None:
+        """Go back to a state, at a step of the shapes that has no EVs."""
+        self._engine.start_series(self.circuit.step_hours)
+        none = _NONE * self.circuit.steps_per_day
+        self._engine.restore(state, none, self.circuit.step_hours)
+
     def _solve(self, position: int, controls: int = 0) -> RawSolution:
         return self._engine.solve(position, self.circuit.step_hours, controls)
 
     def _set_base(self, first_step: int) -> None:
-        """Give the base-load shapes the day that begins at ``first_step``, if they hold another."""
+        """Give the base-load shapes the day that begins at ``first_step``, if they hold another.
+
+        Its first step is settled without EVs from the model's own taps; every unit of the day then
+        begins from that state, to the bit.
+        """
         if first_step == self._base_step:
             return
         base, steps = self.circuit.base_load, self.circuit.steps_per_day
@@ -233,6 +242,9 @@ class Runner:
                 np.tile(base.q[row, day], _COPIES),
             )
         self._base_step = first_step
+        self._restore(self._start)
+        self._solve(_NONE * steps)
+        self._settled = self._engine.control_state(self._windings)
 
     def _set_evs(self, kw: np.ndarray, kvar: np.ndarray, *, sudden: bool) -> None:
         """Give every connection point its day, and the copies that the sudden steps read."""
@@ -245,6 +257,7 @@ class Runner:
         for number in range(len(kw)):
             self._engine.set_shape(f"{EV_NAME}_{number}", p[number], q[number])
 
+    @np.errstate(over="ignore", invalid="ignore")  # of a solution that ran away
     def _measure(
         self, raw: RawSolution, step: int, kw: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, complex, float, list[float], Reason]:
@@ -271,11 +284,11 @@ class Runner:
         if len(v_pu) and v_pu.min() < DEAD_PU:
             return Reason.NOT_ENERGISED
         volts = np.append(raw.volts, 0.0)
-        one, other, rated = self._ev_pairs
+        one, other, rated, owner = self._ev_pairs
         if len(one):
             v = np.abs(volts[one] - volts[other]) / rated
             out = (v < _EV_VMIN) | (v > _EV_VMAX)
-            if (out & (np.abs(kw) > 0)).any():
+            if (out & (np.abs(kw[owner]) > 0)).any():
                 return Reason.EV_NOT_DELIVERED
         return self._gate.judge(volts, self.circuit.base_load.p[:, step])
 
@@ -294,20 +307,27 @@ def _fields(feeder: Feeder) -> dict[str, object]:
 
 def _ev_terminals(
     feeder: Feeder, points: pd.DataFrame
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return a node pair and the rated volts of each connection point."""
-    one, other, rated = [], [], []
-    for point in points.itertuples():
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return the node pairs, rated volts and point of each phase of the connection points."""
+    one, other, rated, owner = [], [], [], []
+    for row, point in enumerate(points.itertuples()):
         numbers = [int(number) for number in str(point.nodes).split(".")]
         at = [feeder.node_index[f"{point.bus}.{number}"] for number in numbers]
-        to_neutral = len(at) == 1 or (point.connection == Connection.ABC and not point.delta)
-        one.append(at[0])
-        other.append(-1 if to_neutral else at[1])
         three_wye = point.connection == Connection.ABC and not point.delta
-        rated.append(point.kv * 1e3 / (np.sqrt(3.0) if three_wye else 1.0))
-    return np.array(one, int), np.array(other, int), np.array(rated)
+        if three_wye or len(at) == 1:
+            pairs = [(node, -1) for node in at]
+        elif len(at) == 2:
+            pairs = [(at[0], at[1])]
+        else:
+            pairs = [(node, at[(k + 1) % len(at)]) for k, node in enumerate(at)]
+        one += [pair[0] for pair in pairs]
+        other += [pair[1] for pair in pairs]
+        rated += [point.kv * 1e3 / (np.sqrt(3.0) if three_wye else 1.0)] * len(pairs)
+        owner += [row] * len(pairs)
+    return np.array(one, int), np.array(other, int), np.array(rated), np.array(owner, int)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # of a solution that ran away
 def _collect(
     rows: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray, complex, float, list[float], Reason]],
     changes: Sequence[tuple[int, SuddenKind, np.ndarray]],

@@ -32,6 +32,8 @@ DEAD_PU: Final = 0.1
 _LETTERS: Final = "ABC"
 _PAIRS: Final = ((1, 2, "AB"), (2, 3, "BC"), (3, 1, "CA"))
 _CONSTANT_IMPEDANCE: Final = 2
+_CVR: Final = 4
+_V_LOW: Final = 0.5  # Vlowpu, the engine's default: an impedance at nominal from here down
 
 
 @dataclass(frozen=True)
@@ -116,11 +118,26 @@ class LoadGate:
         square = v * v
         by_model = [
             (self.model == _CONSTANT_IMPEDANCE, square),
-            (self.model == 4, np.power(v, self.cvr_watts)),
+            (self.model == _CVR, np.power(v, self.cvr_watts)),
             (self.model == 5, v),
             (self.model == 8, self.zip_p[0] * square + self.zip_p[1] * v + self.zip_p[2]),
         ]
         return np.select([test for test, _ in by_model], [value for _, value in by_model], 1.0)
+
+    def held(self, v: np.ndarray) -> np.ndarray:
+        """Return the kW delivered over nominal kW at ``v`` below ``vmin``, ``[load phase]``.
+
+        An impedance up to 0.5 pu; from there to ``vmin`` the current of models 1, 3, 4, 5 and 8
+        goes in a line to that of the model (of constant power for model 4), while models 6 and 7
+        keep the impedance that they have at ``vmin``.
+        """
+        vmin = np.maximum(self.vmin, 1e-9)
+        amps = np.where(self.model == _CVR, 1.0, self.factor(vmin)) / vmin
+        at_low = np.minimum(_V_LOW, vmin)
+        share = (v - at_low) / np.maximum(vmin - at_low, 1e-9)
+        line = np.isin(self.model, (1, 3, _CVR, 5, 8))
+        between = v * np.where(line, at_low + share * (amps - at_low), v * amps / vmin)
+        return np.asarray(np.where(v <= at_low, v * v, between))
 
     def judge(self, volts: np.ndarray, p: np.ndarray) -> Reason:
         """Say whether the loads kept to their models.
@@ -139,7 +156,7 @@ class LoadGate:
         low = (v < self.vmin) & (self.model != _CONSTANT_IMPEDANCE)
         if low.any():
             modelled = nominal * self.factor(v)
-            held = nominal * self.factor(self.vmin) * (v / self.vmin) ** 2
+            held = nominal * self.held(v)
             shed = np.where(low, np.maximum(modelled - held, 0.0), 0.0).sum()
             if shed > SHED_LIMIT * max(modelled.sum(), 1e-9):
                 return Reason.LOAD_SHED
@@ -276,9 +293,11 @@ def _rated_amps(element: SeriesElement, row: Mapping[str, Any], winding: int) ->
 
     Each leg of a centre-tapped secondary carries the nameplate at twice its voltage.
     """
-    kv, kva = row["windings"][winding][0], row["windings"][0][1]
+    kv, kva, delta = row["windings"][winding][0], row["windings"][0][1], row["windings"][winding][2]
     if row["phases"] == 3:
         return float(kva / (np.sqrt(3.0) * kv))
+    if row["phases"] == 2 and not delta:  # its kV is line to line
+        return float(np.sqrt(3.0) * kva / (2.0 * kv))
     tapped = len(element.buses) == 3 and winding > 0 and element.buses[1] == element.buses[2]
     return float(kva / row["phases"] / kv / (2.0 if tapped else 1.0))
 
@@ -372,7 +391,8 @@ def make_gate(feeder: Feeder, shape_of: Mapping[str, int]) -> LoadGate:
     arrays = [np.array(column) for column in columns]
     integers = {0, 1, 4, 7}
     arrays = [a.astype(int if n in integers else float) for n, a in enumerate(arrays)]
-    return LoadGate(*arrays[:9], np.array(arrays[9:]))
+    a, b, volts, kw, row, vmin, vmax, model, cvr, *zip_p = arrays
+    return LoadGate(a, b, volts, kw, row, vmin, vmax, model, cvr, np.array(zip_p))
 
 
 def _delta_pairs(nodes: Sequence[int], phases: int) -> list[tuple[int, int]]:

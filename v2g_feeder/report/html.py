@@ -1,4 +1,285 @@
-"""Report."""
-from pathlib import Path
-def write_report(result: Path) -> None:
-    (result / "report.html").write_text("x")
+"""The report as one offline HTML file."""
+
+from __future__ import annotations
+
+import base64
+import warnings
+from typing import TYPE_CHECKING, Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from v2g_feeder.conventions import Case, Criterion, Policy
+from v2g_feeder.report import answer
+from v2g_feeder.report.charts import (
+    Chart,
+    feeder_chart,
+    feeder_layout,
+    ledger_chart,
+    shape_charts,
+)
+from v2g_feeder.report.figures import COUNT_BINS, draw_counts, new_figure, svg_text
+from v2g_feeder.report.places import (
+    broken_counts,
+    place_text,
+    reverse_table,
+    worst_in_words,
+    worst_places,
+)
+from v2g_feeder.report.reading import read_result
+from v2g_feeder.report.tables import ladder, ledger_table, panel, weighed
+from v2g_feeder.report.words import (
+    LEDGER,
+    amount,
+    criterion_name,
+    day_name,
+    is_bounding,
+    kw,
+    limit_text,
+    plain,
+    run_name,
+    run_order,
+    whole,
+)
+from v2g_feeder.store import write_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from v2g_feeder.report.reading import Result, Run
+
+__all__ = ["write_report"]
+
+_MOST_MAPS: Final = 6
+_MARKS: Final = {
+    "P": "read in the publication",
+    "D": "computed from data",
+    "K": "known, primary text not read: check",
+    "A": "assumed",
+    "study": "set by the study",
+}
+
+
+def write_report(result: Path) -> Path:
+    """Build ``report.html`` and ``figures/`` from the files of a result folder.
+
+    Parameters
+    ----------
+    result
+        Folder with ``summary.json``, ``manifest.json``, ``violations.csv``, ``hourly.csv`` and
+        ``results.nc``.
+
+    Returns
+    -------
+    pathlib.Path
+        The report.
+
+    Raises
+    ------
+    InputError
+        If files are missing or of another schema version.
+    """
+    loaded = read_result(result)
+    with warnings.catch_warnings():
+        # steps that are not valid are NaN: means and quantiles of nothing are nothing
+        warnings.filterwarnings("ignore", "(All-NaN|Mean of empty|Degrees of freedom)")
+        context = _context(loaded)
+    environment = Environment(
+        loader=PackageLoader("v2g_feeder.report"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters |= {
+        "kw": kw,
+        "amount": amount,
+        "whole": whole,
+        "plain": plain,
+        "cell": _cell,
+    }
+    page = environment.get_template("report.html.j2").render(context)
+    path = result / "report.html"
+    write_text(path, page)
+    return path
+
+
+def _context(result: Result) -> dict[str, Any]:
+    """Return what the template shows."""
+    summary = result.summary
+    words = _worst_words(result)
+    places, maps = _places(result)
+    shapes = shape_charts(result)
+    ledger = ledger_table(summary, LEDGER)
+    ledger_figure = ledger_chart(result, ledger["runs"])
+    counts = _counts(result)
+    for group, charts in (("shapes", shapes), ("feeder", maps)):
+        for chart in charts:
+            write_text(result.folder / "figures" / f"{group}-{chart.key}.svg", chart.svg)
+    if ledger_figure is not None:
+        write_text(result.folder / "figures" / "ledger.svg", ledger_figure.svg)
+    return {
+        "summary": summary,
+        "manifest": result.manifest,
+        "headline": answer.headline(summary),
+        "managed": answer.managed_sentences(summary),
+        "export": answer.export_sentences(summary),
+        "harm": answer.harm_sentences(summary, words),
+        "bounds": answer.bounding_sentences(summary),
+        "confidence": answer.confidence_sentences(summary),
+        "binding": answer.binding_limit(summary),
+        "modelled_hours": answer.modelled_hours(summary),
+        "panel": panel(summary),
+        "ladder": ladder(summary),
+        "counts": counts,
+        "shapes": _embedded(shapes, _preferred_day(shapes)),
+        "ledger": ledger,
+        "ledger_figure": _embedded([ledger_figure], "ledger") if ledger_figure else [],
+        "maps": {chart.key: _source(chart.svg) for chart in maps},
+        "places": places,
+        "reverse": reverse_table(summary["reverse_flow"], result.steps),
+        "heads": _by_run(summary["head"]),
+        "events": _by_run(summary["events"], Policy.EXPORT),
+        "weighed": weighed(summary),
+        "validity": _by_run(summary["validity"]["by_run"]),
+        "shortfall": _by_run(summary["shortfall"]),
+        "funnel": _by_run(summary["funnel"], Policy.EXPORT),
+        "marks": _MARKS,
+        "assumed": sum(row["mark"] == "A" for row in summary["assumptions"]),
+    }
+
+
+def _by_run(rows: Sequence[Mapping[str, Any]], policy: str = "") -> list[dict[str, Any]]:
+    """Return rows with the name of their run, in the order of runs."""
+    named = [{"policy": policy, **row} for row in rows]
+    named.sort(key=lambda row: run_order(row["policy"], row["case"]))
+    return [{**row, "run": run_name(row["policy"], row["case"])} for row in named]
+
+
+def _cell(value: Any) -> str:
+    """Return an assumption's figure, however it is nested, as text."""
+    if isinstance(value, float):
+        return limit_text(value, "")
+    if isinstance(value, list | tuple):
+        return ", ".join(_cell(item) for item in value)
+    return str(value)
+
+
+def _source(svg: str) -> str:
+    """Return a drawing as the source of an image: its marks and names stay inside."""
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+
+
+def _embedded(charts: Sequence[Chart], shown: str) -> list[dict[str, Any]]:
+    """Return charts for the page; one is shown before any choice is made."""
+    return [
+        {
+            "key": chart.key,
+            "label": chart.label,
+            "alt": chart.alt,
+            "source": _source(chart.svg),
+            "shown": chart.key == shown,
+        }
+        for chart in charts
+    ]
+
+
+def _preferred_day(charts: Sequence[Chart]) -> str:
+    """Return the day type shown first: the peak day, or the first there is."""
+    keys = [chart.key for chart in charts]
+    return "peak_day" if "peak_day" in keys else next(iter(keys), "")
+
+
+def _worst_words(result: Result) -> dict[Run, str]:
+    """Return the worst place that each export case breaks or worsens, in words."""
+    found = {}
+    for run in result.runs:
+        if run[0] == Policy.EXPORT and not is_bounding(run[1]):
+            worst = worst_places(
+                result.violations,
+                run,
+                result.draws.get(run, 1),
+                result.step_hours,
+                per_criterion=1,
+                harm_only=True,
+            )
+            found[run] = worst_in_words(worst)
+    return found
+
+
+def _places(result: Result) -> tuple[list[dict[str, Any]], list[Chart]]:
+    """Return the tables of worst places and the drawings beside them, the main run first."""
+    main = (str(Policy.EXPORT), str(Case.EXPECTED))
+    runs = sorted(result.runs, key=lambda run: (run != main, is_bounding(run[1])))
+    layout = feeder_layout(result)
+    tables: list[dict[str, Any]] = []
+    charts: list[Chart] = []
+    for run in runs:
+        draws = result.draws.get(run, 1)
+        worst = worst_places(result.violations, run, draws, result.step_hours)
+        if worst.empty and run != runs[0]:
+            continue
+        if len(charts) < _MOST_MAPS:
+            charts.append(feeder_chart(result, layout, run, worst))
+        rows = [
+            place_text({str(key): value for key, value in row.items()})
+            for row in worst.to_dict("records")
+        ]
+        tables.append(
+            {
+                "key": f"{run[0]}-{run[1]}",
+                "label": run_name(*run),
+                "bounding": is_bounding(run[1]),
+                "rows": rows,
+                "shown": run == runs[0],
+            }
+        )
+    return tables, charts
+
+
+def _counts(result: Result) -> dict[str, Any]:
+    """Return the heat map shown first, and the others as data for the choice."""
+    hourly = result.hourly
+    pairs = hourly[["policy", "case", "criterion"]].drop_duplicates().astype(str)
+    keys = sorted(
+        (tuple(row) for row in pairs.to_numpy()),
+        key=lambda key: (is_bounding(key[1]), result.runs.index((key[0], key[1]))),
+    )
+    data: dict[str, dict[str, Any]] = {}
+    totals: dict[tuple[str, str, str], float] = {}
+    for policy, case, criterion in keys:
+        run = (policy, case)
+        table = broken_counts(hourly, result.steps, run, criterion, result.draws.get(run, 1))
+        totals[policy, case, criterion] = float(table.to_numpy().sum())
+        data.setdefault(f"{policy}-{case}", {})[criterion] = [
+            [float(f"{value:.3g}") for value in row] for row in table.to_numpy()
+        ]
+    criteria = [str(name) for name in Criterion if any(key[2] == name for key in keys)]
+    runs = [run for run in result.runs if run[0] != Policy.NO_EV or f"{run[0]}-{run[1]}" in data]
+    main = (str(Policy.EXPORT), str(Case.EXPECTED))
+    run = main if main in runs else next(iter(runs), ("", ""))
+    criterion = max(criteria, key=lambda name: totals.get((*run, name), 0.0), default="")
+    shown = broken_counts(hourly, result.steps, run, criterion, result.draws.get(run, 1))
+    figure = new_figure(7.5, 4.2)
+    draw_counts(figure.add_subplot(), shown)
+    write_text(result.folder / "figures" / "broken-limits.svg", svg_text(figure))
+    return {
+        "data": data,
+        "runs": [(f"{item[0]}-{item[1]}", run_name(*item)) for item in runs],
+        "criteria": [(name, criterion_name(name)) for name in criteria],
+        "run": f"{run[0]}-{run[1]}",
+        "criterion": criterion,
+        "rows": [
+            {"day": day_name(str(key[0]), str(key[1])), "cells": list(map(_count_cell, values))}
+            for key, values in zip(shown.index, shown.to_numpy(), strict=True)
+        ],
+        "bins": COUNT_BINS,
+        "empty": not shown.to_numpy().any(),
+    }
+
+
+def _count_cell(value: float) -> dict[str, Any]:
+    """Return a cell of the heat map: its text and the number of its colour."""
+    level = 0 if value <= 0 else 1 + sum(value > edge for edge in COUNT_BINS[1:])
+    text = "" if value <= 0 else f"{value:.0f}" if value >= 10 else f"{value:.1f}"
+    return {"text": text, "level": level}

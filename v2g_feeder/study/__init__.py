@@ -1,0 +1,1 @@
+"""A study: the file, the stages in order, the result folder."""

@@ -102,7 +102,9 @@ class CalendarSection(_Section):
         default_factory=lambda: {name: list(months) for name, months in DEFAULT_SEASONS.items()}
     )
     """Months by season."""
-    day_types: list[DayType] = Field(default_factory=lambda: list(DayType), strict=False)
+    day_types: list[Annotated[DayType, Field(strict=False)]] = Field(
+        default_factory=lambda: list(DayType)
+    )
     """``weekday``, ``weekend``, ``peak_day``, ``min_day``."""
     step_minutes: Literal[60, 30, 15] = 60
     """Length of a step."""
@@ -206,7 +208,7 @@ class ExportSection(_Section):
     def _window_reads(self) -> ExportSection:
         match = _WINDOW.match(self.window)
         if not match:
-            raise ValueError(f"window {self.window!r} does not read as \"17:00-21:00\"")
+            raise ValueError(f'window {self.window!r} does not read as "17:00-21:00"')
         start, end = self.hours
         if not 0 <= start < end <= 24:
             raise ValueError(f"window {self.window!r} does not end after it starts, by 24:00")
@@ -261,8 +263,8 @@ class StudySection(_Section):
     calendar: CalendarSection = Field(default_factory=CalendarSection)
     fleets: list[FleetSection] = Field(default_factory=list)
     dispatch: DispatchSection = Field(default_factory=DispatchSection)
-    participation: list[Case] = Field(
-        default_factory=lambda: list(Case), strict=False, min_length=1
+    participation: list[Annotated[Case, Field(strict=False)]] = Field(
+        default_factory=lambda: list(Case), min_length=1
     )
     """Participation cases of the export policy."""
     screening: ScreeningSection = Field(default_factory=ScreeningSection)
@@ -326,14 +328,14 @@ class Study:
 
     def _check_names(self) -> None:
         """Raise for names that must be known elsewhere in the file."""
-        problems = []
         export = self.content.dispatch.export
         seasons = list(self.content.calendar.seasons)
-        for season in (export.seasons if export and export.seasons else []):
-            if season not in seasons:
-                problems.append(
-                    Problem("dispatch.export.seasons", f"unknown season {season!r}", nearest(season, seasons))
-                )
+        where = "dispatch.export.seasons"
+        problems = [
+            Problem(where, f"unknown season {season!r}", nearest(season, seasons))
+            for season in (export.seasons if export and export.seasons else [])
+            if season not in seasons
+        ]
         names = [fleet.name for fleet in self.content.fleets]
         problems += [
             Problem("fleets", f"the name {name!r} stands twice")
@@ -366,9 +368,7 @@ def load_study(path: Path, **changes: Any) -> Study:
     try:
         content = StudySection.model_validate(raw)
     except ValidationError as error:
-        raise InputError(
-            [_problem(path, detail, raw) for detail in error.errors()]
-        ) from error
+        raise InputError([_problem(path, detail) for detail in error.errors()]) from error
     try:
         return Study(content, path)
     except InputError as error:
@@ -380,7 +380,7 @@ def load_study(path: Path, **changes: Any) -> Study:
         ) from error
 
 
-def _problem(path: Path, detail: Any, raw: dict[str, Any]) -> Problem:
+def _problem(path: Path, detail: Any) -> Problem:
     """Return a validation error as a problem that names key, value and the nearest valid name."""
     location = [part for part in detail["loc"] if part not in _UNION_TAGS]
     where = ""
@@ -399,7 +399,11 @@ def _problem(path: Path, detail: Any, raw: dict[str, Any]) -> Problem:
         hint = nearest(str(value), valid)
     elif isinstance(value, str | int | float | bool) or value is None:
         message = f"{value!r}: {message[:1].lower()}{message[1:]}"
-        if isinstance(value, int | float) and 1 < value <= 100 and "less than or equal to 1" in message:
+        if (
+            isinstance(value, int | float)
+            and 1 < value <= 100
+            and "less than or equal to 1" in message
+        ):
             hint = f"did you mean {value / 100:g}?"
     return Problem(f"{path}: {where}" if where else str(path), message, hint)
 
@@ -430,5 +434,3 @@ def _section_of(annotation: Any) -> Any:
         if found is not None:
             return found
     return None
-
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -20,8 +21,10 @@ from v2g_feeder.feeder.secondary import (
     build_secondaries,
     customers_of_loads,
 )
+from v2g_feeder.loadshape import no_points
 from v2g_feeder.powerflow.opendss import Circuit, Runner
 from v2g_feeder.powerflow.solution import Observed, Reason
+from v2g_feeder.screening import Screen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,9 +36,6 @@ __all__ = ["FeederStage", "prepare_feeder"]
 
 _PEAK_TOLERANCE: Final = 5e-4
 _MOST_TRIALS: Final = 12
-_NO_POINTS: Final = pd.DataFrame(
-    columns=["bus", "connection", "kv", "nodes", "phases", "delta", "phase"]
-)
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,8 @@ class FeederStage:
         Every file that was read.
     names
         Names as the model wrote them, by lower-case name.
+    step_s
+        Seconds that a step took to solve, for estimates.
     """
 
     circuit: Circuit
@@ -80,6 +82,7 @@ class FeederStage:
     head_check: pd.DataFrame | None
     files: tuple[Path, ...]
     names: Mapping[str, str]
+    step_s: float
 
 
 def prepare_feeder(study: Study) -> FeederStage:
@@ -112,19 +115,22 @@ def prepare_feeder(study: Study) -> FeederStage:
         master=study.model,
         commands=commands,
         base_load=base,
-        points=_NO_POINTS,
+        points=no_points(),
         step_hours=study.calendar.step_hours,
         steps_per_day=study.calendar.steps_per_day,
     )
     runner = Runner(engine, circuit, study.limits.reverse_flow_kw)
+    Screen(runner.probe.observed, study.limits)  # raises for limits where nothing is watched
     notes = [*base.notes]
+    began = time.perf_counter()
     head = _solve_base(runner, study)
+    step_s = (time.perf_counter() - began) / len(head)
     if base.measured is not None:
         head = _match_head(runner, study, head, notes)
     if study.content.base_load.head_peak_kw is not None:
         head = _scale_to_peak(runner, study, study.content.base_load.head_peak_kw, head, notes)
     if (head["reason"] > Reason.FLAGGED).all():
-        raise FeederError(_unsolved(study, head))
+        raise FeederError(_unsolved(study, head, runner.probe.observed))
     findings = list(runner.feeder.findings)
     if not base.season_claim:
         findings.append(
@@ -146,6 +152,7 @@ def prepare_feeder(study: Study) -> FeederStage:
         head_check=_head_check(base, head),
         files=(*scanned.files, *_data_files(study)),
         names=dict(scanned.names),
+        step_s=step_s,
     )
 
 
@@ -195,6 +202,8 @@ def _solve_base(runner: Runner, study: Study, days: list[int] | None = None) -> 
                     "kw": solution.head_kw.astype(float),
                     "kvar": solution.head_kvar.astype(float),
                     "reason": solution.reason,
+                    "v_min": solution.v_pu.min(axis=1),
+                    "v_min_at": solution.v_pu.argmin(axis=1),
                 },
                 index=steps,
             )
@@ -217,7 +226,7 @@ def _scale_to_peak(
                 tried[-1] = (factor, _peak(head))
                 continue
             notes.append(
-                f"P and Q of every load are scaled by {factor:.4f} so that the feeder head peaks at "
+                f"P and Q of every load are scaled by {factor:.4f} so that the head peaks at "
                 f"{peak:.0f} kW, losses included ({target_kw:.0f} kW asked for)"
             )
             return head
@@ -256,9 +265,7 @@ def _peak(head: pd.DataFrame) -> float:
     return float(valid.max()) if len(valid) else np.nan
 
 
-def _match_head(
-    runner: Runner, study: Study, head: pd.DataFrame, notes: list[str]
-) -> pd.DataFrame:
+def _match_head(runner: Runner, study: Study, head: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     """Move the loads until the modelled head follows the measured one.
 
     What is measured at the head includes losses and capacitors; what the loads get is what is left
@@ -307,11 +314,16 @@ def _head_check(base: BaseLoad, head: pd.DataFrame) -> pd.DataFrame | None:
     )
 
 
-def _unsolved(study: Study, head: pd.DataFrame) -> str:
-    """Say why the base case has no valid step."""
+def _unsolved(study: Study, head: pd.DataFrame, observed: Observed) -> str:
+    """Say why the base case has no valid step, and where it is worst."""
     reasons = head["reason"].value_counts()
     words = ", ".join(
         f"{count} steps {Reason(code).name.lower().replace('_', ' ')}"
         for code, count in reasons.items()
     )
-    return f"{study.model}: no step of the base case is a solution ({words})"
+    found = f"{study.model}: no step of the base case is a solution ({words})"
+    if head["v_min"].notna().any():
+        worst = head.loc[head["v_min"].idxmin()]
+        node = observed.voltages["node"].iloc[int(worst["v_min_at"])]
+        found += f"; the lowest voltage, {worst['v_min']:.3f} pu, is at {node}"
+    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -10,7 +10,6 @@ import pandas as pd
 
 from v2g_feeder.conventions import (
     BOUNDING_CASES,
-    REFERENCE_CASES,
     SPLIT_PHASES,
     Case,
     DayType,
@@ -40,6 +39,7 @@ __all__ = ["FleetStage", "prepare_fleet", "runs_of"]
 _VEHICLES, _PLACES, _SESSIONS, _CHANCE = 1, 2, 3, 4  # independent streams of random numbers
 _N_DAYS: Final = 14
 _NO_DRAWS: Final = 1
+_ALWAYS: Final = (Case.EXPECTED, Case.HIGH)
 
 
 @dataclass(frozen=True)
@@ -77,17 +77,20 @@ class FleetStage:
 def runs_of(study: Study) -> list[tuple[str, str]]:
     """Return the (policy, case) pairs of a study, references first.
 
-    References run in the cases expected and high; export runs in the study's cases, and not at all
-    without an export section, except that bounding cases need none.
+    References run in every participation case of the study that is not bounding, and in
+    ``expected`` and ``high`` in any case; export runs where the study asks for events.
     """
+    cases = [
+        case
+        for case in Case
+        if case not in BOUNDING_CASES and (case in study.cases or case in _ALWAYS)
+    ]
     runs: list[tuple[str, str]] = [(Policy.NO_EV, Case.EXPECTED)]
     for policy in (Policy.UNCONTROLLED, Policy.MANAGED):
-        runs += [(policy, case) for case in REFERENCE_CASES]
-    export = study.content.dispatch.export is not None
-    runs += [
-        (Policy.EXPORT, case) for case in study.cases if export or case in BOUNDING_CASES
-    ]
-    return runs
+        runs += [(policy, case) for case in cases]
+    if study.content.dispatch.export is not None:
+        runs += [(Policy.EXPORT, case) for case in cases if case in study.cases]
+    return runs + [(Policy.EXPORT, case) for case in study.cases if case in BOUNDING_CASES]
 
 
 def prepare_fleet(study: Study, feeder: FeederStage) -> FleetStage:
@@ -114,14 +117,12 @@ def prepare_fleet(study: Study, feeder: FeederStage) -> FleetStage:
         for run, dispatch in _season_dispatches(study, feeder, vehicles, season):
             book = ledger(dispatch).kw
             _cut(study, season, run, (dispatch.kw, of_vehicle, len(points)), book, (kw, books))
-            shortfall.append(
-                dispatch.shortfall.assign(policy=run[0], case=run[1], season=season)
-            )
+            shortfall.append(dispatch.shortfall.assign(policy=run[0], case=run[1], season=season))
     return FleetStage(
         vehicles=vehicles,
         points=points,
         of_vehicle=of_vehicle,
-        kw={run: as_stored(array) for run, array in kw.items()},
+        kw={run: as_stored(kw[run]) for run in runs_of(study)},
         ledger=books,
         funnel=_funnel(study, vehicles),
         shortfall=pd.concat(shortfall, ignore_index=True) if shortfall else pd.DataFrame(),
@@ -203,22 +204,26 @@ def _season_dispatches(
     cases = load_participation()
     event = study.event if study.has_event(season) else None
     found = []
+    done: dict[tuple[str, float, float], Dispatch] = {}
     for policy, case in runs_of(study):
         if policy == Policy.NO_EV or case in BOUNDING_CASES:
             continue
         # without an event, a season's export run is managed charging
         ran = Policy.MANAGED if policy == Policy.EXPORT and event is None else policy
-        dispatch = simulate(
-            vehicles,
-            sessions,
-            ran,
-            cases[case],
-            chance,
-            signal,
-            event if ran == Policy.EXPORT else None,
-            step_minutes=study.calendar.step_minutes,
-        )
-        found.append(((policy, case), dispatch))
+        taking_part = cases[case].enrolled if ran != Policy.UNCONTROLLED else 0.0
+        key = (ran, cases[case].plug_in, taking_part)
+        if ran == Policy.EXPORT or key not in done:
+            done[key] = simulate(
+                vehicles,
+                sessions,
+                ran,
+                cases[case],
+                chance,
+                signal,
+                event if ran == Policy.EXPORT else None,
+                step_minutes=study.calendar.step_minutes,
+            )
+        found.append(((policy, case), replace(done[key], case=cases[case])))
     return found
 
 

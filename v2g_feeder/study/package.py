@@ -3,8 +3,8 @@
 ``opendss/`` holds the model's own files, the secondaries, the base load, the chargers and a script
 a day; ``run.dss`` runs them all. Paths are relative and nothing of this package is needed. Every
 step's node voltages are saved with seven digits (``d00_s17_SavedVoltages.txt``: bus, node, volts,
-degrees). The days begin as a unit of work does: from the model's own taps and a settled solve of the
-first step without EVs.
+degrees). The days begin as a unit of work does: from the model's own taps and a settled solve of
+the first step without EVs.
 """
 
 from __future__ import annotations
@@ -41,14 +41,24 @@ secondaries.dss    service transformers, mains, drops and customers added to the
 base_load.dss      which load follows which shape; the days set the shapes
 chargers.dss       one load a connection point; positive kW draws, negative kW exports
 ev_kw.csv          the same EV power as a table: step by connection point, kW
-*_SavedVoltages    written by the run: bus, node, volts, degrees at each step (d00_s17: day 0, step 17)
+*_SavedVoltages    written by the run, a step each (d00_s17: day 0, step 17): bus, node, volts, degrees
 """
 _HEAD: Final = "! Written by v2g-feeder.\n"
 
 
 def write_parts(circuit: Circuit, folder: Path) -> None:
-    """Write what does not depend on case and draw: model, secondaries, base load, chargers."""
-    master = copy_model(scan(circuit.master), folder / "model")
+    """Write what does not depend on case and draw: model, secondaries, base load, chargers.
+
+    A model that names files by absolute paths is not copied: the package then reads it where it is,
+    and ``build.dss`` says so.
+    """
+    scanned = scan(circuit.master)
+    if scanned.absolute:
+        model = scanned.master.as_posix()
+        note = "! The model names files by absolute paths, so it is read where it is.\n"
+    else:
+        model = copy_model(scanned, folder / "model").relative_to(folder).as_posix()
+        note = ""
     steps = 2 * circuit.steps_per_day
     parts = {
         "secondaries.dss": list(circuit.commands),
@@ -58,11 +68,11 @@ def write_parts(circuit: Circuit, folder: Path) -> None:
     for name, commands in parts.items():
         write_text(folder / name, _HEAD + "\n".join([*commands, ""]))
     build = [
-        f'Redirect "{master.relative_to(folder).as_posix()}"',
+        f'Redirect "{model}"',
         *(f"Redirect {name}" for name in parts),
         f"Set tolerance={TOLERANCE:g} maxiterations=200 maxcontroliter=200",
     ]
-    write_text(folder / "build.dss", _HEAD + "\n".join([*build, ""]))
+    write_text(folder / "build.dss", _HEAD + note + "\n".join([*build, ""]))
 
 
 def export_case(result: Path, policy: str, case: str, draw: int, folder: Path) -> dict[str, Any]:
@@ -110,7 +120,9 @@ def export_case(result: Path, policy: str, case: str, draw: int, folder: Path) -
     write_text(folder / "run.dss", _HEAD + "\n".join([*(f"Redirect {n}" for n in names), ""]))
     write_text(folder / "README.txt", _README.format(label=label))
     head = ",".join(["step", *(f"{EV_NAME}_{n}@{point}" for n, point in enumerate(points))])
-    rows = (",".join([str(step), *(f"{value:.6g}" for value in kw[:, step])]) for step in range(steps))
+    rows = (
+        ",".join([str(step), *(f"{value:.6g}" for value in kw[:, step])]) for step in range(steps)
+    )
     write_text(folder / "ev_kw.csv", "\n".join([head, *rows, ""]))
     return {"policy": policy, "case": case, "draw": draw, "folder": "opendss"}
 

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-
     from v2g_feeder.calendar import Calendar
     from v2g_feeder.powerflow.solution import Observed, Solution
 
@@ -234,5 +233,3 @@ def _rounded(values: np.ndarray) -> np.ndarray:
     rounded = bits + half + ((bits >> np.uint32(drop)) & np.uint32(1))
     kept = (rounded & np.uint32(0xFFFFFFFF << drop & 0xFFFFFFFF)).view(np.float32)
     return np.where(np.isfinite(values), kept, values)
-
-

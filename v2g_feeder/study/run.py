@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -34,18 +34,11 @@ if TYPE_CHECKING:
 
     from v2g_feeder.study.config import Study
 
-__all__ = ["Progress", "Reduced", "prepare", "run_study"]
+__all__ = ["Reduced", "notices", "prepare", "run_study"]
 
 DEADLINE_S: Final = 600.0
 """Longest time that one unit, or the preparation of a feeder, may take."""
 _UNITS: Final = ".units"
-
-
-class Progress(Protocol):
-    """Called as a study advances."""
-
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        """Take note that ``done`` of ``total`` of a stage are done."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +97,8 @@ def run_study(
     *,
     workers: int | None = None,
     overwrite: bool = False,
-    progress: Progress | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+    notice: Callable[[str], None] | None = None,
     command: str = "",
 ) -> dict[str, Any]:
     """Run a study and write its result folder.
@@ -121,6 +115,9 @@ def run_study(
         Replace an earlier result.
     progress
         Called with stage, done and total.
+    notice
+        Called with lines that a user should read before any result: findings on the model, and
+        the modelled head against the measured.
     command
         The command line, for the manifest.
 
@@ -140,6 +137,8 @@ def run_study(
     claim_folder(out, overwrite=overwrite)
     tell("feeder", 0, 1)
     feeder = run_alone(prepare_feeder, study, deadline_s=DEADLINE_S)
+    for line in notices(feeder):
+        (notice or (lambda _line: None))(line)
     tell("fleet", 0, 1)
     fleet = prepare_fleet(study, feeder)
     if out.exists():
@@ -149,10 +148,28 @@ def run_study(
     write_plan(Plan(circuit, study.limits.reverse_flow_kw, fleet.kw), units_folder)
     reduced = _solve(study, feeder, fleet, out, workers or default_workers(), tell)
     tell("report", 0, 1)
-    summary = write_results(study, feeder, fleet, reduced, out, workers or default_workers(), command)
+    summary = write_results(
+        study, feeder, fleet, reduced, out, workers or default_workers(), command
+    )
     shutil.rmtree(units_folder)
     tell("report", 1, 1)
     return summary
+
+
+def notices(feeder: FeederStage) -> list[str]:
+    """Return what a user should read before any result."""
+    lines = [f"{finding.kind}: {finding.message}" for finding in feeder.findings]
+    if feeder.head_check is not None:
+        table = feeder.head_check
+        for quantity in ("kw", "kvar"):
+            modelled, measured = table[f"modelled_{quantity}"], table[f"measured_{quantity}"]
+            if measured.notna().any():
+                lines.append(
+                    f"feeder head, {quantity}: modelled {modelled.min():.0f} to "
+                    f"{modelled.max():.0f}, measured {measured.min():.0f} to {measured.max():.0f}; "
+                    f"largest difference {(modelled - measured).abs().max():.1f}"
+                )
+    return lines
 
 
 def _solve(
@@ -350,7 +367,9 @@ class _StudyReducer:
             solution, self._feeder.observed, self._study.calendar.step_hours
         )
         found["first_step"] = np.where(
-            found["first_step"] >= 0, found["first_step"] + steps.start, self._study.calendar.n_steps
+            found["first_step"] >= 0,
+            found["first_step"] + steps.start,
+            self._study.calendar.n_steps,
         )
         before = self._reverse.get(run)
         if before is not None:
@@ -401,7 +420,7 @@ class _StudyReducer:
             )
             for run, table in self._reverse.items()
         ]
-        draws = {run: count for run, count in self._draws.items()}
+        draws = dict(self._draws)
         judged = {run: count for run, count in draws.items() if run[0] != Policy.NO_EV}
         return Reduced(
             violations=violations,

@@ -150,22 +150,31 @@ def _conditions(study: Study, feeder: FeederStage) -> list[dict[str, str]]:
     )
     return [
         {"condition": "load", "value": f"{base.source} base load, head peak {peak:.0f} kW"},
-        {"condition": "calendar", "value": f"{len(study.calendar.days)} days of "
-         f"{study.calendar.steps_per_day} steps; hours are hours of these days, not hours a year"},
+        {
+            "condition": "calendar",
+            "value": f"{len(study.calendar.days)} days of "
+            f"{study.calendar.steps_per_day} steps; hours are of these days, not hours a year",
+        },
         {"condition": "regulators", "value": regulators},
         {"condition": "capacitors", "value": capacitors},
         {"condition": "source voltage", "value": "as the model states it, the same at every step"},
         {"condition": "existing generation", "value": "as the model states it"},
-        {"condition": "placement", "value": (places or "no vehicles") + "; one realisation, drawn "
-         f"with seed {study.content.seed} and kept for every draw"},
+        {
+            "condition": "placement",
+            "value": (places or "no vehicles") + "; one realisation, drawn "
+            f"with seed {study.content.seed} and kept for every draw",
+        },
         {"condition": "chargers", "value": "constant power at unity power factor"},
-        {"condition": "engine", "value": f"{engine_version()}, tolerance {TOLERANCE:g}; every number "
-         "is solved by OpenDSS"},
+        {
+            "condition": "engine",
+            "value": f"{engine_version()}, tolerance {TOLERANCE:g}; every number "
+            "is solved by OpenDSS",
+        },
     ]
 
 
 def _head(study: Study, reduced: Reduced) -> list[dict[str, Any]]:
-    """Return the peak at the feeder head by run, with its range over draws and its place in time."""
+    """Return the peak at the feeder head by run, its range over draws and its place in time."""
     steps = study.calendar.table()
     rows = []
     for (policy, case), kw in reduced.head_kw.items():
@@ -325,8 +334,10 @@ def _unknowns(feeder: FeederStage, reduced: Reduced) -> list[str]:
         )
     found += [
         "protection, flicker, harmonics and dynamics are not screened",
-        "ramps and delays within a step are not resolved; sudden changes are taken at step "
-        "boundaries, with regulators locked",
+        (
+            "ramps and delays within a step are not resolved; sudden changes are taken at step "
+            "boundaries, with regulators locked"
+        ),
     ]
     if reduced.violations_note:
         found.append(reduced.violations_note)

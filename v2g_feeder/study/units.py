@@ -124,9 +124,7 @@ def lost_solution(template: Solution, reason: int) -> Solution:
     )
 
 
-def plan_units(
-    kw: Mapping[tuple[str, str], np.ndarray], calendar: Calendar
-) -> dict[Unit, Unit]:
+def plan_units(kw: Mapping[tuple[str, str], np.ndarray], calendar: Calendar) -> dict[Unit, Unit]:
     """Return every unit with the unit that is solved for it, day by day.
 
     Units of a day with the same injections have the same solution, which is solved once: an export
@@ -141,5 +139,3 @@ def plan_units(
                 part = np.ascontiguousarray(array[draw][:, calendar.day_slice(day)]) + 0.0
                 found[unit] = first.setdefault(hashlib.sha256(part.tobytes()).hexdigest(), unit)
     return found
-
-

@@ -33,7 +33,15 @@ if TYPE_CHECKING:
 
 __all__ = ["write_results"]
 
-_PACKAGES: Final = ("opendssdirect.py", "dss-python", "numpy", "pandas", "xarray", "scipy", "pydantic")
+_PACKAGES: Final = (
+    "opendssdirect.py",
+    "dss-python",
+    "numpy",
+    "pandas",
+    "xarray",
+    "scipy",
+    "pydantic",
+)
 
 
 def write_results(
@@ -138,16 +146,15 @@ def _write_places(path: Path, feeder: FeederStage, reduced: Reduced) -> None:
         )
         for name, dim in (("v_min", "node"), ("v_max", "node"), ("loading_max", "element")):
             shape = (len(policies), len(cases), file.dimensions[dim].size)
-            values = np.full(shape, np.nan, np.float32)
+            extreme = np.full(shape, np.nan, np.float32)
             for (policy, case), found in reduced.extremes.items():
-                values[policies.index(policy), cases.index(case)] = found[name]
-            variable = file.create_variable(f"{name}_of_all", ("policy", "case", dim), data=values)
+                extreme[policies.index(policy), cases.index(case)] = found[name]
+            dims = ("policy", "case", dim)
+            variable = file.create_variable(f"{name}_of_all", dims, data=extreme)
             variable.attrs["long_name"] = "over valid steps and draws"
 
 
-def _manifest(
-    study: Study, feeder: FeederStage, workers: int, command: str
-) -> dict[str, Any]:
+def _manifest(study: Study, feeder: FeederStage, workers: int, command: str) -> dict[str, Any]:
     """Return what the result was made with and from."""
     files = dict.fromkeys([study.path, *feeder.files])
     return {

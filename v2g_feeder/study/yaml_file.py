@@ -22,16 +22,16 @@ class _StrictLoader(yaml.SafeLoader):
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.events.AliasEvent):
-            event = self.peek_event()
+            event = self.peek_event()  # type: ignore[no-untyped-call]
             raise yaml.composer.ComposerError(
                 None, None, "aliases (*name) are not used in study files", event.start_mark
             )
         return super().compose_node(parent, index)
 
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str | int):
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key!r} is not a name", key_node.start_mark
@@ -45,7 +45,11 @@ class _StrictLoader(yaml.SafeLoader):
 
 
 _StrictLoader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":bool", ":int", ":float"))]
+    first: [
+        (tag, pattern)
+        for tag, pattern in resolvers
+        if not tag.endswith((":bool", ":int", ":float"))
+    ]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 _StrictLoader.add_implicit_resolver(
@@ -83,14 +87,16 @@ def read_yaml(path: Path) -> dict[str, Any]:
         text = raw.decode("utf-8-sig")
         content = yaml.load(text, Loader=_StrictLoader)  # noqa: S506  # derived from SafeLoader
     except UnicodeDecodeError as error:
-        raise InputError(
-            Problem(str(path), "is not UTF-8 text", "save it as UTF-8")
-        ) from error
+        raise InputError(Problem(str(path), "is not UTF-8 text", "save it as UTF-8")) from error
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 0
         raise InputError(Problem(f"{path}:{line}", str(error.problem or error.context))) from error
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        words = "nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
+        words = (
+            "nested too deeply"
+            if isinstance(error, RecursionError)
+            else " ".join(str(error).split())
+        )
         raise InputError(Problem(str(path), words)) from error
     if not isinstance(content, dict):
         raise InputError(Problem(str(path), "is not a study: a mapping of keys is expected"))

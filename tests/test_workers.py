@@ -1,0 +1,77 @@
+"""Worker processes: what becomes of units that crash, overrun or refuse their input."""
+
+import importlib
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from v2g_feeder.errors import InputError, UnitError
+from v2g_feeder.workers import default_workers, run_alone, run_units
+
+needs_kill = pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
+
+
+@pytest.fixture
+def functions(monkeypatch):
+    """The module that both this process and its spawned children import by the same name."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    return importlib.import_module("worker_functions")
+
+
+def outcomes(functions, units, workers=2, deadline_s=30.0):
+    found = list(run_units(functions.mixed, units, workers=workers, deadline_s=deadline_s))
+    assert len(found) == len({outcome.key for outcome in found})
+    return {outcome.key: outcome for outcome in found}
+
+
+@needs_kill
+def test_a_unit_that_kills_its_process_is_tried_twice_and_lost_alone(functions, tmp_path):
+    units = [(number, ("double", number)) for number in range(12)]
+    units.insert(2, ("exits", ("die", str(tmp_path), "exits", "exit")))
+    units.insert(5, ("killed", ("die", str(tmp_path), "killed", "kill")))
+    units.insert(7, ("unlucky", ("die_once", str(tmp_path), "unlucky")))
+    found = outcomes(functions, units)
+    assert len(found) == len(units)
+    assert {key: found[key].result for key in range(12)} == {key: 2 * key for key in range(12)}
+    assert not any(found[key].lost for key in range(12))
+    assert "exit code 11" in found["exits"].lost
+    assert "ended unexpectedly" in found["killed"].lost
+    assert found["exits"].result is None
+    assert found["unlucky"].result == "second try"
+    assert not found["unlucky"].lost
+    for name in ("exits", "killed"):
+        assert len(list(tmp_path.glob(f"{name}.*"))) == 2, (
+            "tried once and once more, in two processes"
+        )
+
+
+def test_a_unit_that_overruns_is_lost_alone(functions, tmp_path):
+    units = [("slow", ("oversleep", str(tmp_path), "slow"))]
+    units += [(number, ("double", number)) for number in range(4)]
+    began = time.perf_counter()
+    found = outcomes(functions, units, deadline_s=1.0)
+    assert time.perf_counter() - began < 30
+    assert found["slow"].lost == "it took longer than 1 s"
+    assert len(list(tmp_path.glob("slow.*"))) == 2
+    assert [found[key].result for key in range(4)] == [0, 2, 4, 6]
+
+
+def test_an_input_error_reaches_the_parent_with_all_its_problems(functions):
+    with pytest.raises(InputError) as caught:
+        outcomes(functions, [(0, ("refuse",))], workers=1)
+    assert [problem.where for problem in caught.value.problems] == ["a.dss:1", "a.dss:2"]
+    assert caught.value.problems[0].hint == "hint"
+
+
+def test_one_function_alone_runs_in_another_process(functions, tmp_path):
+    assert run_alone(functions.where_am_i, deadline_s=30) != os.getpid()
+    with pytest.raises(UnitError, match=r"die: its process ended unexpectedly \(exit code 11\)"):
+        run_alone(functions.die, str(tmp_path), "x", "exit", deadline_s=30)
+
+
+def test_there_is_at_least_one_worker_and_no_unit_is_no_outcome(functions):
+    assert default_workers() >= 1
+    assert not outcomes(functions, [])

@@ -1,0 +1,53 @@
+"""Functions that worker processes import by name; see ``test_workers.py``."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from v2g_feeder.errors import InputError, Problem
+
+
+def double(number):
+    return 2 * number
+
+
+def where_am_i():
+    return os.getpid()
+
+
+def die(folder, name, how):
+    """Leave a mark for each try, then end this process without a word."""
+    (Path(folder) / f"{name}.{os.getpid()}").touch()
+    if how == "exit":
+        os._exit(11)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_once(folder, name):
+    """End this process on the first try, succeed on the second."""
+    mark = Path(folder) / name
+    if not mark.exists():
+        mark.touch()
+        os._exit(11)
+    return "second try"
+
+
+def oversleep(folder, name):
+    (Path(folder) / f"{name}.{os.getpid()}").touch()
+    time.sleep(60)
+
+
+def refuse():
+    raise InputError([Problem("a.dss:1", "first", "hint"), Problem("a.dss:2", "second")])
+
+
+def mixed(kind, *arguments):
+    """One function for units of several kinds, since a pool runs one function."""
+    return {
+        "double": double,
+        "die": die,
+        "die_once": die_once,
+        "oversleep": oversleep,
+        "refuse": refuse,
+    }[kind](*arguments)

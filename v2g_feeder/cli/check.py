@@ -1,0 +1,66 @@
+"""``v2g-feeder check``: what a study would do, and how long, without writing anything."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from v2g_feeder.cli.shown import json_option, seed_option, show_table, workers_option
+
+__all__ = ["check"]
+
+_OVERHEAD: Final = 2.0  # EVs, sudden steps, files and tables, per solved step; measured on IEEE 123
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@workers_option
+@seed_option
+@json_option
+def check(file: Path, workers: int | None, seed: int | None, *, as_json: bool) -> None:
+    """Check the study in FILE (YAML): read it, load and solve the feeder, place the fleet."""
+    from v2g_feeder.study.config import load_study
+    from v2g_feeder.study.run import notices, prepare
+    from v2g_feeder.study.units import plan_units
+    from v2g_feeder.workers import default_workers
+
+    checked = load_study(file, seed=seed)
+    feeder, fleet = prepare(checked)
+    units = plan_units(fleet.kw, checked.calendar)
+    solved = len(set(units.values()))
+    used = workers or default_workers()
+    seconds = solved * checked.calendar.steps_per_day * feeder.step_s * _OVERHEAD / used
+    found: dict[str, Any] = {
+        "study": checked.content.name,
+        "feeder": str(checked.model),
+        "buses": len(feeder.feeder.buses),
+        "nodes": len(feeder.feeder.nodes),
+        "customers": len(feeder.customers),
+        "vehicles": len(fleet.vehicles),
+        "connection_points": len(fleet.points),
+        "runs": [f"{policy}/{case}" for policy, case in fleet.kw],
+        "days": len(checked.calendar.days),
+        "draws": checked.content.draws,
+        "units": len(units),
+        "units_solved": solved,
+        "steps_solved": solved * checked.calendar.steps_per_day,
+        "workers": used,
+        "power_flow_s": round(seconds, 1),
+        "notices": notices(feeder),
+        "notes": list(feeder.notes),
+    }
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    rows = [
+        [name.replace("_", " "), str(value)]
+        for name, value in found.items()
+        if not isinstance(value, list)
+    ]
+    show_table(f"{file}: nothing is wrong with it", ["", "what would run"], rows)
+    click.echo("runs: " + ", ".join(found["runs"]))
+    for line in (*found["notices"], *found["notes"]):
+        click.echo(f"note: {line}")

@@ -1,0 +1,74 @@
+"""The ``v2g-feeder`` command, its exit codes and the way it says what went wrong.
+
+Exit codes: 0 done; 2 usage of the command line; 3 bad input; 4 the feeder cannot be solved;
+5 partial (results written, but units were lost or steps invalid); 6 internal; 130 interrupted.
+A violation is a result: the exit code does not depend on it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+import v2g_feeder
+from v2g_feeder.cli.check import check
+from v2g_feeder.cli.export import export
+from v2g_feeder.cli.init import init
+from v2g_feeder.cli.study import study
+from v2g_feeder.errors import InputError, V2GFeederError
+
+__all__ = ["main"]
+
+_MOST_SHOWN = 40
+_INTERNAL = 6
+_INTERRUPTED = 130
+
+
+class _Commands(click.Group):
+    """Turns errors into one screen of text and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except V2GFeederError as error:
+            if ctx.params.get("debug"):
+                raise
+            _explain(error)
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            ctx.exit(_INTERRUPTED)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:  # the last line of defence
+            if ctx.params.get("debug"):
+                raise
+            words = " ".join(f"{type(error).__name__}: {error}".split())
+            click.secho(f"internal error: {words[:500]}", fg="red", err=True)
+            click.echo("v2g-feeder --debug ... shows the trace; please report it.", err=True)
+            ctx.exit(_INTERNAL)
+
+
+def _explain(error: V2GFeederError) -> None:
+    """Print what is wrong, one line a problem."""
+    if not isinstance(error, InputError):
+        click.secho(f"error: {error}", fg="red", err=True)
+        return
+    count = len(error.problems)
+    click.secho("1 problem:" if count == 1 else f"{count} problems:", fg="red", err=True)
+    for problem in error.problems[:_MOST_SHOWN]:
+        click.echo(f"  {problem}", err=True)
+    if count > _MOST_SHOWN:
+        click.echo(f"  and {count - _MOST_SHOWN} more", err=True)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(v2g_feeder.__version__)
+@click.option("--debug", is_flag=True, help="Show the trace of an error.")
+def main(debug: bool) -> None:  # read from the context by _Commands
+    """Hosting-capacity studies of bidirectional EV charging on distribution feeders."""
+
+
+for command in (study, check, init, export):
+    main.add_command(command)

@@ -1,0 +1,82 @@
+"""What commands share: options, progress on the error stream, tables on the output."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+__all__ = [
+    "json_option",
+    "progress_bar",
+    "quiet_option",
+    "seed_option",
+    "show_table",
+    "workers_option",
+]
+
+_STAGES = {
+    "feeder": "feeder and base load",
+    "fleet": "fleet and load shapes",
+    "power flow": "power flow, days",
+    "report": "tables and report",
+}
+
+workers_option = click.option(
+    "--workers", type=click.IntRange(1, 256), help="Worker processes; default all processors."
+)
+seed_option = click.option("--seed", type=click.IntRange(0), help="Replaces the study's seed.")
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Machine output on stdout alone."
+)
+quiet_option = click.option("--quiet", "-q", is_flag=True, help="No progress and no notices.")
+
+
+@contextmanager
+def progress_bar(*, hidden: bool) -> Iterator[tuple[Callable[[str, int, int], None], Console]]:
+    """Yield a callback that shows the stages of a study, and the console it writes to."""
+    console = Console(stderr=True, quiet=hidden)
+    columns = (
+        TextColumn("{task.description:<22}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=hidden) as bars:
+        tasks: dict[str, Any] = {}
+
+        def tell(stage: str, done: int, total: int) -> None:
+            for name, task in tasks.items():
+                if name != stage:
+                    bars.update(task, completed=bars.tasks[task].total)
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(_STAGES.get(stage, stage), total=total)
+            bars.update(tasks[stage], completed=done, total=total)
+
+        yield tell, console
+
+
+def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table on the standard output: text left, numbers right."""
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for number, column in enumerate(columns):
+        text = all(not row[number][:1].isdigit() and row[number][:1] != "-" for row in rows)
+        table.add_column(column, justify="left" if text else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    Console(width=None).print(table)

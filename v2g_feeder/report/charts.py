@@ -1,0 +1,301 @@
+"""The figures of a result, put together from its arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+
+from v2g_feeder.conventions import Case, DayType, Effect, Policy
+from v2g_feeder.report.figures import (
+    FeederPicture,
+    Shape,
+    draw_feeder,
+    draw_ledger_bars,
+    draw_ledger_hours,
+    draw_shapes,
+    new_figure,
+    svg_text,
+)
+from v2g_feeder.report.layout import place_buses
+from v2g_feeder.report.words import is_bounding, plain, run_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from v2g_feeder.report.layout import Layout
+    from v2g_feeder.report.reading import Result, Run
+
+__all__ = ["Chart", "feeder_chart", "feeder_layout", "ledger_chart", "shape_charts"]
+
+_COLOUR: Final = {
+    str(Policy.NO_EV): ("#8a9099", ":"),
+    str(Policy.UNCONTROLLED): ("#d55e00", "--"),
+    str(Policy.MANAGED): ("#009e73", "-."),
+    str(Policy.EXPORT): ("#0072b2", "-"),
+}
+_CASE_COLOUR: Final = {
+    str(Case.LOW): ("#8a9099", ":"),
+    str(Case.FIRM): ("#cc79a7", "--"),
+    str(Case.EXPECTED): ("#0072b2", "-"),
+    str(Case.HIGH): ("#009e73", "-."),
+}
+_OTHER: Final = ("#56b4e9", "-")
+_ENROLLED: Final = ("not_bidirectional", "not_enrolled")
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A figure of the report.
+
+    Parameters
+    ----------
+    key
+        What it is chosen by on the page, and part of its file's name.
+    label
+        The choice in words.
+    svg
+        The drawing.
+    alt
+        What it shows, for readers who cannot see it.
+    """
+
+    key: str
+    label: str
+    svg: str
+    alt: str
+
+
+def shape_charts(result: Result) -> list[Chart]:
+    """Return load shapes and head kW by hour, a chart a day type, a panel a season."""
+    lines = _Lines(result)
+    charts = []
+    for day_type in dict.fromkeys(result.steps["day_type"]):
+        name = plain(str(day_type))
+        figure = _shape_figure(lines, result.steps, str(day_type))
+        alt = f"Fleet and feeder head kW by hour and season, {name}"
+        charts.append(Chart(str(day_type), name, svg_text(figure), alt))
+    return charts
+
+
+def _shape_figure(lines: _Lines, steps: pd.DataFrame, day_type: str) -> Figure:
+    """Return the load shapes of a day type: rows of lines by columns of seasons."""
+    rows, seasons = lines.rows, list(dict.fromkeys(steps["season"]))
+    figure = new_figure(11.2, 0.55 + 2.05 * len(rows))
+    grid = figure.subplots(len(rows), len(seasons), sharex=True, sharey="row", squeeze=False)
+    for level, row in enumerate(rows):
+        for ax, season in zip(grid[level], seasons, strict=True):
+            here = ((steps["season"] == season) & (steps["day_type"] == day_type)).to_numpy()
+            hour = (steps["hour"] + steps["minute"] / 60).to_numpy()[here]
+            window = lines.window_of(str(season), day_type)
+            draw_shapes(ax, hour, lines.shapes(row, here), window=window, ylabel=row.title)
+            ax.label_outer()
+            if level == 0:
+                ax.set_title(plain(season), loc="left", fontsize=9.5, fontweight="bold")
+            if level < len(rows) - 1:
+                ax.set_xlabel("")
+            if row.kw is lines.fleet:
+                ax.axhline(0, color="#8a9099", linewidth=0.6, zorder=1)
+        handles, labels = grid[level, 0].get_legend_handles_labels()
+        if handles:
+            beside = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "handlelength": 2.4}
+            grid[level, -1].legend(handles, labels, fontsize=7.5, frameon=False, **beside)
+    return figure
+
+
+class _Row(NamedTuple):
+    """A row of panels: its title, label, colour and dash by run, and kW by run."""
+
+    title: str
+    styles: Mapping[Run, tuple[str, str, str]]
+    kw: Mapping[Run, np.ndarray]
+
+
+class _Lines:
+    """The lines of the load shapes: kW ``[low, middle, high; step]`` by run, and their styles."""
+
+    def __init__(self, result: Result) -> None:
+        self.fleet: dict[Run, np.ndarray] = {}
+        self.head: dict[Run, np.ndarray] = {}
+        runs = [run for run in result.runs if not is_bounding(run[1])]
+        cases = {case for _, case in runs}
+        main = str(Case.EXPECTED) if Case.EXPECTED in cases else next(iter(sorted(cases)), "")
+        chosen = [run for run in runs if run[1] == main]
+        self.by_policy_with_none = {
+            run: (run_name(*run), *_COLOUR.get(run[0], _OTHER)) for run in chosen
+        }
+        self.by_policy = {
+            run: style for run, style in self.by_policy_with_none.items() if run[0] != Policy.NO_EV
+        }
+        self.by_case = {
+            run: (run_name(*run), *_CASE_COLOUR.get(run[1], _OTHER))
+            for run in runs
+            if run[0] == Policy.EXPORT
+        }
+        for run in dict.fromkeys([*self.by_policy, *self.by_case]):
+            kw = result.fleet_kw(run)
+            if kw is not None:
+                self.fleet[run] = np.stack(
+                    [np.quantile(kw, 0.05, axis=0), kw.mean(axis=0), np.quantile(kw, 0.95, axis=0)]
+                )
+        for run in self.by_policy_with_none:
+            head = result.head_kw(run)
+            if head is not None:
+                self.head[run] = np.stack([head[0], head.mean(axis=0), head[1]])
+        export = result.summary["study"]["export"]
+        self.window: tuple[float, float] | None = None
+        self.seasons: list[str] = []
+        self.days = ""
+        if export is not None:
+            first, last = (_clock(text) for text in export["window"].split("-"))
+            self.window, self.seasons = (first, last), list(export["seasons"])
+            self.days = "" if export["days"] == "all" else str(export["days"])
+
+    @property
+    def rows(self) -> list[_Row]:
+        """The rows of panels that this result has lines for."""
+        rows = []
+        if self.fleet:
+            rows.append(_Row("fleet kW, by policy", self.by_policy, self.fleet))
+            if len(self.by_case) > 1:
+                rows.append(_Row("fleet kW, export by case", self.by_case, self.fleet))
+        return [*rows, _Row("feeder head kW", self.by_policy_with_none, self.head)]
+
+    def shapes(self, row: _Row, here: np.ndarray) -> list[Shape]:
+        """Return the lines of a row at some steps; bands only for the runs of the first row."""
+        found = []
+        for run, (label, colour, dash) in row.styles.items():
+            if run in row.kw:
+                low, middle, high = row.kw[run][:, here]
+                band = run in self.by_policy
+                found.append(
+                    Shape(
+                        label, low if band else None, middle, high if band else None, colour, dash
+                    )
+                )
+        return found
+
+    def window_of(self, season: str, day_type: str) -> tuple[float, float] | None:
+        """Return the event window of a day, hours; ``None`` without events."""
+        weekend = day_type == DayType.WEEKEND
+        if season not in self.seasons or (self.days and weekend != (self.days == "weekends")):
+            return None
+        return self.window
+
+
+def _clock(text: str) -> float:
+    """Return ``17:30`` as 17.5."""
+    hour, _, minute = text.partition(":")
+    return int(hour) + int(minute or 0) / 60
+
+
+def ledger_chart(result: Result, runs: Sequence[Mapping[str, Any]]) -> Chart | None:
+    """Return the ledger as bars by case, and by hour of an event day; ``None`` without one."""
+    if not runs:
+        return None
+    last = next((row for row in runs if row["case"] == Case.EXPECTED), runs[-1])
+    run = (str(last["policy"]), str(last["case"]))
+    book = result.ledger_kw(run)
+    figure = new_figure(11.2, 3.6)
+    left, right = figure.subplots(1, 2, width_ratios=[1.25, 1])
+    draw_ledger_bars(left, runs, [plain(row["case"]) for row in runs])
+    left.set_title("by participation case", loc="left", fontsize=9.5, fontweight="bold")
+    steps = result.steps
+    export = result.summary["study"]["export"]
+    season = export["seasons"][0] if export and export["seasons"] else steps["season"].iloc[0]
+    kinds = steps.loc[steps["season"] == season, "day_type"]
+    if book is None or kinds.empty:
+        right.set_axis_off()
+    else:
+        kind = str(kinds.iloc[0])
+        here = ((steps["season"] == season) & (steps["day_type"] == kind)).to_numpy()
+        hour = (steps["hour"] + steps["minute"] / 60).to_numpy()[here]
+        rows = {
+            str(name): book.sel(ledger_row=name).to_numpy()[here]
+            for name in book["ledger_row"].to_numpy()
+            if str(name) not in _ENROLLED
+        }
+        draw_ledger_hours(right, hour, rows)
+        title = (
+            f"enrolled chargers by hour, {plain(season)} {plain(kind)}, {run_name(*run).lower()}"
+        )
+        right.set_title(title, loc="left", fontsize=9.5, fontweight="bold")
+    handles, labels = left.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=7.5, frameon=False)
+    return Chart("ledger", "ledger", svg_text(figure), "Nameplate kW split into its ledger rows")
+
+
+def feeder_layout(result: Result) -> Layout:
+    """Return where the buses of a result are drawn."""
+    arrays = result.arrays
+    return place_buses(
+        [str(name) for name in arrays["bus"].to_numpy()],
+        [str(name) for name in arrays["bus_parent"].to_numpy()],
+        arrays["bus_x"].to_numpy(),
+        arrays["bus_y"].to_numpy(),
+    )
+
+
+def feeder_chart(result: Result, layout: Layout, run: Run, worst: pd.DataFrame) -> Chart:
+    """Return the feeder's drawing for a run.
+
+    ``worst`` is the table beside it, whose places are named.
+    """
+    arrays = result.arrays
+    number = {str(name).lower(): at for at, name in enumerate(arrays["bus"].to_numpy())}
+    v_pu = _worst_by_bus(result, run, layout, number)
+    ends = np.column_stack(
+        [
+            [number.get(str(name).lower(), 0) for name in arrays[column].to_numpy()]
+            for column in ("element_bus1", "element_bus2")
+        ]
+    )
+    loading = arrays["loading_max_of_all"].sel(policy=run[0], case=run[1]).to_numpy()
+    mine = result.violations
+    mine = mine[
+        (mine["policy"] == run[0]) & (mine["case"] == run[1]) & (mine["effect"] != Effect.CURED)
+    ]
+    broken = np.zeros(len(number), bool)
+    for name in mine["bus"].drop_duplicates():
+        at = number.get(str(name).lower(), -1)
+        if at >= 0 and layout.anchor[at] >= 0:
+            broken[layout.anchor[at]] = True
+    labels: dict[int, str] = {}
+    for rank, name in enumerate(worst["bus"], start=1):
+        at = number.get(str(name).lower(), -1)
+        if at >= 0 and layout.anchor[at] >= 0:
+            anchor = int(layout.anchor[at])
+            labels[anchor] = f"{labels[anchor]}, {rank}" if anchor in labels else str(rank)
+    labels = {at: f"{text}: {_bus(arrays, at)}" for at, text in labels.items()}
+    figure = new_figure(11.2, 6.4)
+    draw_feeder(figure.add_subplot(), FeederPicture(layout, v_pu, ends, loading, broken, labels))
+    name = run_name(*run)
+    return Chart(f"{run[0]}-{run[1]}", name, svg_text(figure), f"The feeder, {name.lower()}")
+
+
+def _bus(arrays: Any, at: int) -> str:
+    """Return a bus's name."""
+    return str(arrays["bus"].to_numpy()[at])
+
+
+def _worst_by_bus(
+    result: Result, run: Run, layout: Layout, number: Mapping[str, int]
+) -> np.ndarray:
+    """Return the voltage farthest from 1 pu at each drawn bus, its services included."""
+    arrays = result.arrays
+    low = arrays["v_min_of_all"].sel(policy=run[0], case=run[1]).to_numpy()
+    high = arrays["v_max_of_all"].sel(policy=run[0], case=run[1]).to_numpy()
+    farthest = np.where(np.abs(high - 1) >= np.abs(low - 1), high, low)
+    at = np.array([number.get(str(name).lower(), -1) for name in arrays["node_bus"].to_numpy()])
+    known = (at >= 0) & np.isfinite(farthest)
+    anchor = layout.anchor[at[known]]
+    values = farthest[known][anchor >= 0]
+    anchor = anchor[anchor >= 0]
+    order = np.argsort(np.abs(values - 1), kind="stable")
+    worst = np.full(len(layout.x), np.nan)
+    worst[anchor[order]] = values[order]
+    return worst

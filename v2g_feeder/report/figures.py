@@ -1,0 +1,376 @@
+"""The drawings of the report: each takes Axes and data, and returns the Axes.
+
+They hold no state, touch no pyplot and work in a notebook on any Axes. Colours are of Okabe and
+Ito's set, which readers with colour-blindness can tell apart; lines differ in dash as well.
+
+References
+----------
+Okabe, M. and Ito, K., "Color Universal Design", 2008.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
+from matplotlib.colors import BoundaryNorm, ListedColormap
+from matplotlib.figure import Figure
+
+from v2g_feeder.report.words import LEDGER, day_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+    from v2g_feeder.report.layout import Layout
+
+__all__ = [
+    "COUNT_BINS",
+    "FeederPicture",
+    "Shape",
+    "draw_counts",
+    "draw_feeder",
+    "draw_ledger_bars",
+    "draw_ledger_hours",
+    "draw_shapes",
+    "new_figure",
+    "svg_text",
+    "tidy",
+]
+
+INK: Final = "#22262b"
+_SOFT: Final = "#8a9099"
+_GRID: Final = "#e3e6ea"
+_WINDOW: Final = "#f1f2f4"
+_COUNT_COLOURS: Final = (
+    "#ffffff",
+    "#fdeee0",
+    "#fbd6b5",
+    "#f3b07b",
+    "#e08546",
+    "#b5480f",
+    "#7a2c05",
+)
+COUNT_BINS: Final = (0.0, 0.5, 2.0, 10.0, 50.0, 200.0)
+"""Upper ends of the colour bins of counts; above the last is the darkest."""
+_LOST: Final = (
+    "#d9dce0",
+    "#c6cad0",
+    "#b2b8c0",
+    "#9fa6b0",
+    "#8b94a0",
+    "#e8d9b5",
+    "#dcc48a",
+    "#cdae60",
+    "#e0c1b3",
+    "#cfa18e",
+    "#bd826b",
+    "#a8654c",
+)
+_AVAILABLE: Final = ("#cfe3f2", "#a9cde8", "#7fb5db")
+_EXPORTED: Final = "#0f5a94"
+_VOLTAGE_COLOURS: Final = ("#4b2a7b", "#9d8bc4", "#e9ebee", "#f0b27a", "#b5480f")
+_VOLTAGE_EDGES: Final = (0.95, 0.975, 1.025, 1.05)
+_DPI: Final = 110
+_PUNCTUAL: Final = 600  # more marks than this are drawn as an image inside the vector file
+
+
+class Shape(NamedTuple):
+    """A line over the hours of a day, with its range over draws if there is one; kW."""
+
+    label: str
+    low: np.ndarray | None
+    middle: np.ndarray
+    high: np.ndarray | None
+    colour: str
+    dash: str
+
+
+class FeederPicture(NamedTuple):
+    """What a feeder's drawing shows.
+
+    ``v_pu`` is the worst voltage drawn at each bus, ``ends`` the two bus numbers of each line,
+    ``loading_pct`` its highest loading, ``broken`` whether a limit is broken at a bus (drawn
+    there), ``labels`` bus number to text.
+    """
+
+    layout: Layout
+    v_pu: np.ndarray
+    ends: np.ndarray
+    loading_pct: np.ndarray
+    broken: np.ndarray
+    labels: Mapping[int, str]
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure, inches, that belongs to no pyplot state."""
+    figure = Figure(figsize=(width, height), dpi=_DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def svg_text(figure: Figure) -> str:
+    """Return a figure as SVG whose text stays text, the same at every call."""
+    buffer = io.BytesIO()
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "v2g-feeder"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue().decode()
+    return text.replace("'DejaVu Sans', ", "").replace(
+        "'DejaVu Sans'", "system-ui, 'Segoe UI', Arial, sans-serif"
+    )
+
+
+def tidy(ax: Axes) -> Axes:
+    """Give Axes the report's style: no box, light grid, small grey ticks."""
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        ax.spines[side].set_color(_SOFT)
+        ax.spines[side].set_linewidth(0.6)
+    ax.tick_params(colors=INK, labelsize=8, length=2.5, width=0.6, color=_SOFT)
+    ax.yaxis.grid(visible=True, color=_GRID, linewidth=0.6)
+    ax.set_axisbelow(True)
+    ax.xaxis.label.set_fontsize(8.5)
+    ax.yaxis.label.set_fontsize(8.5)
+    ax.title.set_fontsize(9)
+    return ax
+
+
+def draw_shapes(
+    ax: Axes,
+    hour: np.ndarray,
+    shapes: Sequence[Shape],
+    *,
+    window: tuple[float, float] | None = None,
+    ylabel: str = "kW",
+) -> Axes:
+    """Draw kW by hour of a day; the band is the range over draws, the window is shaded.
+
+    Positive kW draws from the grid. ``hour`` is the beginning of each step.
+    """
+    tidy(ax)
+    if window is not None:
+        ax.axvspan(*window, color=_WINDOW, zorder=0, linewidth=0)
+    for shape in shapes:
+        if shape.low is not None and shape.high is not None:
+            ax.fill_between(
+                np.append(hour, 24),
+                np.append(shape.low, shape.low[-1:]),
+                np.append(shape.high, shape.high[-1:]),
+                step="post",
+                color=shape.colour,
+                alpha=0.18,
+                linewidth=0,
+            )
+        ax.step(
+            np.append(hour, 24),
+            np.append(shape.middle, shape.middle[-1:]),
+            where="post",
+            color=shape.colour,
+            linestyle=shape.dash,
+            linewidth=1.3,
+            label=shape.label,
+        )
+    ax.set_xlim(0, 24)
+    ax.set_xticks([0, 6, 12, 18, 24])
+    ax.set_xlabel("hour of day")
+    ax.set_ylabel(ylabel)
+    return ax
+
+
+def draw_ledger_bars(ax: Axes, runs: Sequence[Mapping[str, float]], names: Sequence[str]) -> Axes:
+    """Draw nameplate split into its ledger rows, one bar a run, kW.
+
+    ``runs`` hold kW by ledger row, ``names`` label the bars from the top. Rows that are zero in
+    all runs are left out.
+    """
+    tidy(ax)
+    ax.yaxis.grid(visible=False)
+    ax.xaxis.grid(visible=True, color=_GRID, linewidth=0.6)
+    place = np.arange(len(runs))
+    left = np.zeros(len(runs))
+    for row, colour in zip(LEDGER, _ledger_colours(), strict=True):
+        kw = np.array([run.get(row, 0.0) for run in runs])
+        if not np.any(kw > 1e-9):
+            continue
+        ax.barh(place, kw, left=left, color=colour, height=0.62, label=LEDGER[row], linewidth=0)
+        left += kw
+    ax.set_yticks(place, names)
+    ax.invert_yaxis()
+    ax.set_xlabel("kW of nameplate, mean of the event window")
+    return ax
+
+
+def draw_ledger_hours(ax: Axes, hour: np.ndarray, ledger: Mapping[str, np.ndarray]) -> Axes:
+    """Draw ledger rows stacked by hour of a day, kW, exported at the bottom."""
+    tidy(ax)
+    colours = dict(zip(LEDGER, _ledger_colours(), strict=True))
+    rows = [row for row in reversed(LEDGER) if row in ledger and np.any(ledger[row] > 1e-9)]
+    if rows:
+        ax.stackplot(
+            np.append(hour, 24),
+            [np.append(ledger[row], ledger[row][-1]) for row in rows],
+            colors=[colours[row] for row in rows],
+            labels=[LEDGER[row] for row in rows],
+            step="post",
+            linewidth=0,
+        )
+    ax.set_xlim(0, 24)
+    ax.set_xticks([0, 6, 12, 18, 24])
+    ax.set_xlabel("hour of day")
+    ax.set_ylabel("kW of enrolled chargers")
+    return ax
+
+
+def _ledger_colours() -> list[str]:
+    return [*_LOST, *_AVAILABLE, _EXPORTED]
+
+
+def draw_counts(ax: Axes, counts: pd.DataFrame) -> Axes:
+    """Draw the expected number of broken limits, days by hours, on a scale of unequal bins.
+
+    ``counts`` has index ``(season, day_type)`` and columns 0 to 23.
+    """
+    edges = [-1.0, 1e-9, *COUNT_BINS[1:], np.inf]
+    values = np.clip(counts.to_numpy(float), 0, 1e12)
+    coded = np.digitize(values, edges[1:-1])
+    ax.imshow(
+        coded,
+        cmap=ListedColormap(list(_COUNT_COLOURS)),
+        norm=BoundaryNorm(np.arange(-0.5, len(_COUNT_COLOURS)), len(_COUNT_COLOURS)),
+        aspect="auto",
+        interpolation="nearest",
+        extent=(0, 24, len(counts), 0),
+    )
+    ax.set_yticks(np.arange(len(counts)) + 0.5, [day_name(*key) for key in counts.index])
+    ax.set_xticks(range(0, 25, 3))
+    ax.set_xlabel("hour of day")
+    ax.set_title("broken limits, places x steps, mean of draws", loc="left")
+    ax.tick_params(labelsize=7, length=0)
+    ax.title.set_fontsize(9)
+    return ax
+
+
+def draw_feeder(ax: Axes, picture: FeederPicture) -> Axes:
+    """Draw the feeder: lines coloured by loading, buses by worst voltage, worst places named."""
+    layout, ends = picture.layout, picture.ends
+    start = np.column_stack([layout.x[ends[:, 0]], layout.y[ends[:, 0]]])
+    stop = np.column_stack([layout.x[ends[:, 1]], layout.y[ends[:, 1]]])
+    drawn = np.isfinite(start).all(axis=1) & np.isfinite(stop).all(axis=1)
+    drawn &= (start != stop).any(axis=1)
+    loading = np.where(np.isfinite(picture.loading_pct), picture.loading_pct, -1.0)[drawn]
+    order = np.argsort(loading, kind="stable")
+    lines = LineCollection(
+        list(np.stack([start[drawn], stop[drawn]], axis=1)[order]),
+        array=loading[order],
+        cmap=ListedColormap(["#9aa0a8", "#c9ced4", "#e6c9a0", "#d98b3a", "#a33a06"]),
+        norm=BoundaryNorm([-2, 0, 50, 80, 100, 1e9], 5),
+        linewidths=np.select([loading[order] > 100, loading[order] > 80], [3.4, 2.6], 1.4),
+        linestyles=["dotted" if value < 0 else "solid" for value in loading[order]],
+        zorder=1,
+        rasterized=bool(drawn.sum() > _PUNCTUAL),
+    )
+    ax.add_collection(lines)
+    shown = np.isfinite(picture.v_pu) & np.isfinite(layout.x)
+    worst_last = np.flatnonzero(shown)
+    worst_last = worst_last[np.argsort(np.abs(picture.v_pu[worst_last] - 1), kind="stable")]
+    size = 16 if shown.sum() < 400 else 6
+    marks = ax.scatter(
+        layout.x[worst_last],
+        layout.y[worst_last],
+        c=picture.v_pu[worst_last],
+        cmap=ListedColormap(list(_VOLTAGE_COLOURS)),
+        norm=BoundaryNorm(_VOLTAGE_EDGES, len(_VOLTAGE_COLOURS), extend="both"),
+        s=size,
+        edgecolors=INK,
+        linewidths=0.3,
+        zorder=2,
+        rasterized=bool(shown.sum() > _PUNCTUAL),
+    )
+    ring = np.flatnonzero(picture.broken & np.isfinite(layout.x))
+    ax.scatter(
+        layout.x[ring],
+        layout.y[ring],
+        s=size * 4,
+        facecolors="none",
+        edgecolors="#a33a06",
+        linewidths=1.1,
+        zorder=3,
+        rasterized=bool(len(ring) > _PUNCTUAL),
+    )
+    ax.set_axis_off()
+    ax.margins(0.04)
+    if not layout.is_tree:
+        ax.set_aspect("equal", adjustable="datalim")
+    if len(worst_last) and ax.figure is not None:
+        bar = ax.figure.colorbar(marks, ax=ax, fraction=0.025, pad=0.01, shrink=0.6)
+        bar.set_label("worst voltage, pu", fontsize=8)
+        bar.ax.tick_params(labelsize=7)
+        bar.outline.set_visible(False)
+    _name_places(ax, picture)
+    return ax
+
+
+def _name_places(ax: Axes, picture: FeederPicture) -> None:
+    """Write the labels where they do not cover one another, with a thin line to the place."""
+    figure = ax.get_figure(root=True)
+    if figure is None or not picture.labels:
+        return
+    figure.draw_without_rendering()  # settles the layout, so that positions are final
+    taken: list[tuple[float, float, float, float]] = []
+    for bus, text in picture.labels.items():
+        here = picture.layout.x[bus], picture.layout.y[bus]
+        if not np.isfinite(here).all():
+            continue
+        x, y = ax.transData.transform(here) * 72 / figure.dpi
+        offset = _free_offset(x, y, len(text), taken)
+        ax.annotate(
+            text,
+            here,
+            xytext=offset,
+            textcoords="offset points",
+            fontsize=8,
+            color=INK,
+            zorder=5,
+            arrowprops={"arrowstyle": "-", "color": _SOFT, "linewidth": 0.6, "shrinkA": 0},
+            bbox={
+                "boxstyle": "round,pad=0.15",
+                "facecolor": "white",
+                "edgecolor": "none",
+                "alpha": 0.85,
+            },
+        )
+
+
+def _free_offset(
+    x: float, y: float, length: int, taken: list[tuple[float, float, float, float]]
+) -> tuple[float, float]:
+    """Return an offset in points for a label that meets none of those already placed."""
+    width, height = 5.0 * length + 6, 12.0
+    choices = [
+        (across, up)
+        for reach in (9, 20, 33, 50)
+        for across, up in (
+            (reach, reach),
+            (-reach - width, reach),
+            (reach, -reach - height),
+            (-reach - width, -reach - height),
+            (-width / 2, reach),
+            (-width / 2, -reach - height),
+        )
+    ]
+    for across, up in choices:
+        box = (x + across, y + up, x + across + width, y + up + height)
+        if not any(
+            box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3]
+            for other in taken
+        ):
+            break
+    taken.append(box)
+    return across, up

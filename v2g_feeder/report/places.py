@@ -1,0 +1,213 @@
+"""Where and when limits are broken: tables of violations, hours and reverse flow."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+
+from v2g_feeder.conventions import Criterion, Effect
+from v2g_feeder.report.words import (
+    criterion_name,
+    day_name,
+    hours,
+    kw,
+    limit_text,
+    plain,
+    run_name,
+    run_order,
+    value_text,
+    whole,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from v2g_feeder.report.reading import Run
+
+__all__ = [
+    "broken_counts",
+    "place_text",
+    "reverse_table",
+    "when",
+    "worst_in_words",
+    "worst_places",
+]
+
+_HARM: Final = (Effect.NEW, Effect.WORSE)
+_ORDER: Final = [str(name) for name in Criterion]
+_BY_BUS: Final = (Criterion.OVER_VOLTAGE, Criterion.UNDER_VOLTAGE, Criterion.SUDDEN_VOLTAGE)
+
+
+def worst_places(
+    violations: pd.DataFrame,
+    run: Run,
+    draws: int,
+    step_hours: float,
+    *,
+    per_criterion: int = 5,
+    harm_only: bool = False,
+) -> pd.DataFrame:
+    """Return the places of a run that break limits most, worst first within each criterion.
+
+    Parameters
+    ----------
+    violations
+        Rows of ``violations.csv``; cured ones are passed over.
+    run
+        Policy and case.
+    draws
+        Number of draws of the run.
+    step_hours
+        Length of a step, hours.
+    per_criterion
+        Number of places kept for each criterion.
+    harm_only
+        Only rows that the run broke or worsened.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The worst row of each place (that with the most negative margin), with ``hours`` (of the
+        modelled days, mean of draws) in which the place breaks the limit. A place is a bus for
+        voltages, a series element otherwise.
+    """
+    mine = (violations["policy"] == run[0]) & (violations["case"] == run[1])
+    effect = violations["effect"]
+    mine &= effect.isin(_HARM) if harm_only else effect != str(Effect.CURED)
+    rows = violations[mine]
+    if rows.empty:
+        return rows.assign(hours=0.0)
+    place = rows["element"].astype(object)
+    place = place.where(~rows["criterion"].isin(_BY_BUS), rows["bus"].astype(object))
+    codes = rows.groupby([rows["criterion"], place], observed=True).ngroup().to_numpy()
+    order = np.lexsort((rows["step"], rows["draw"], rows["margin"].fillna(-np.inf), codes))
+    first = order[np.unique(codes[order], return_index=True)[1]]
+    times = pd.DataFrame({"code": codes, "draw": rows["draw"], "step": rows["step"]})
+    counts = np.bincount(times.drop_duplicates()["code"])[codes[first]]
+    worst = rows.iloc[first].assign(hours=counts * step_hours / max(1, draws))
+    criterion = pd.Categorical(worst["criterion"].astype(str), categories=_ORDER, ordered=True)
+    worst = worst.assign(criterion=criterion).sort_values(
+        ["criterion", "margin", "hours"], ascending=[True, True, False], kind="stable"
+    )
+    kept = worst.groupby("criterion", observed=True).head(per_criterion)
+    return kept.assign(criterion=kept["criterion"].astype(str)).reset_index(drop=True)
+
+
+def place_text(row: Mapping[str, Any]) -> dict[str, str]:
+    """Return the cells of a row of :func:`worst_places`."""
+    unit = str(row["unit"])
+    broken = row["criterion"]
+    element = str(row["element"]) if row["element"] else str(row["node"])
+    return {
+        "criterion": criterion_name(broken),
+        "element": plain(element) if broken == Criterion.INVALID else element,
+        "bus": str(row["bus"]),
+        "phase": str(row["phase"]),
+        "when": when(row),
+        "value": value_text(row["value"], row["limit"], unit),
+        "limit": limit_text(row["limit"], unit),
+        "reference": value_text(row["reference_value"], row["limit"], unit),
+        "effect": "not compared" if row["effect"] == Effect.NONE else str(row["effect"]),
+        "hours": hours(row["hours"]),
+    }
+
+
+def when(row: Mapping[str, Any]) -> str:
+    """Return a row's place in time: ``winter peak day 18:00``."""
+    day = day_name(str(row["season"]), str(row["day_type"]))
+    return f"{day} {int(row['hour']):02d}:{int(row['minute']):02d}"
+
+
+def worst_in_words(worst: pd.DataFrame) -> str:
+    """Return the deepest row of :func:`worst_places` in words; empty if there is none.
+
+    Deepest is the largest excess over the limit as a share of the limit.
+    """
+    rows = worst[worst["criterion"] != Criterion.INVALID]
+    if rows.empty:
+        return ""
+    share = (rows["margin"] / rows["limit"].abs().clip(lower=1e-9)).fillna(0.0)
+    row = rows.iloc[int(share.to_numpy().argmin())]
+    cells = place_text({str(key): value for key, value in row.items()})
+    place = f"bus {cells['bus']}" if cells["bus"] else cells["element"]
+    phase = f" phase {cells['phase']}" if cells["phase"] else ""
+    return (
+        f"{cells['criterion']} at {place}{phase}, {cells['when']}, "
+        f"{cells['value']} against {cells['limit']}"
+    )
+
+
+def broken_counts(
+    hourly: pd.DataFrame, steps: pd.DataFrame, run: Run, criterion: str, draws: int
+) -> pd.DataFrame:
+    """Return the expected number of broken limits per draw, days by hours.
+
+    Parameters
+    ----------
+    hourly
+        Rows of ``hourly.csv``.
+    steps
+        The step axis, ``season, day_type, hour``.
+    run, criterion
+        Policy and case; criterion.
+    draws
+        Number of draws of the run.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index ``(season, day_type)`` in the order of the calendar, columns hours 0 to 23; places
+        times steps, mean of draws; 0 where nothing breaks.
+    """
+    days = pd.MultiIndex.from_frame(steps[["season", "day_type"]].drop_duplicates())
+    chosen = hourly[
+        (hourly["policy"] == run[0])
+        & (hourly["case"] == run[1])
+        & (hourly["criterion"] == criterion)
+    ]
+    flat = chosen[["season", "day_type", "hour", "count"]].astype(
+        {"season": object, "day_type": object}
+    )
+    counts = flat.pivot_table(
+        index=["season", "day_type"], columns="hour", values="count", aggfunc="sum", observed=True
+    )
+    counts = counts.reindex(index=days, columns=range(24))
+    return counts.fillna(0.0).astype(float) / max(1, draws)
+
+
+def reverse_table(rows: Sequence[Mapping[str, Any]], steps: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return reverse flow by run and kind of place: how many, how much, where, since when.
+
+    Runs and kinds without any are left out.
+
+    Parameters
+    ----------
+    rows
+        ``reverse_flow`` of ``summary.json``.
+    steps
+        The step axis, to name the first step.
+    """
+    if not rows:
+        return []
+    table = pd.DataFrame(list(rows))
+    table = table[table["reverse_hours"] > 0]
+    found: list[dict[str, Any]] = []
+    for (policy, case, kind), group in table.groupby(["policy", "case", "kind"], sort=False):
+        most = group.loc[group["reverse_kw"].idxmax()]
+        first = int(group["first_step"].min())
+        found.append(
+            {
+                "order": run_order(str(policy), str(case)),
+                "run": run_name(str(policy), str(case)),
+                "kind": plain(str(kind)),
+                "places": whole(group["element"].nunique()),
+                "kw": kw(float(most["reverse_kw"])),
+                "where": f"{most['element']} at bus {most['bus']}",
+                "hours": hours(float(group["reverse_hours"].max())),
+                "first": when({str(key): value for key, value in steps.iloc[first].items()}),
+            }
+        )
+    found.sort(key=lambda row: row["order"])
+    return found

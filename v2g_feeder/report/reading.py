@@ -1,0 +1,164 @@
+"""What the report reads: the files of a result folder, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from v2g_feeder.conventions import Policy
+from v2g_feeder.errors import InputError, Problem
+from v2g_feeder.report.words import run_order
+from v2g_feeder.screening import HOURLY_COLUMNS, VIOLATION_COLUMNS
+from v2g_feeder.store import SCHEMA_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+__all__ = ["Result", "Run", "read_result"]
+
+Run = tuple[str, str]
+"""Policy and case."""
+
+_FILES: Final = ("summary.json", "manifest.json", "violations.csv", "hourly.csv", "results.nc")
+_LABELS: Final = ("policy", "case", "season", "day_type", "criterion", "effect", "unit", "phase")
+_NAMES: Final = ("element", "bus", "node", "worst_element")
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished result.
+
+    Parameters
+    ----------
+    folder
+        The result folder.
+    summary, manifest
+        Contents of ``summary.json`` and ``manifest.json``.
+    violations, hourly
+        Rows of ``violations.csv`` and ``hourly.csv``; labels are never NaN.
+    arrays
+        ``results.nc``, not loaded.
+    """
+
+    folder: Path
+    summary: Mapping[str, Any]
+    manifest: Mapping[str, Any]
+    violations: pd.DataFrame
+    hourly: pd.DataFrame
+    arrays: xr.Dataset
+
+    @cached_property
+    def runs(self) -> list[Run]:
+        """Policies and cases that were run: references first, bounds last."""
+        runs = [(run["policy"], run["case"]) for run in self.summary["study"]["runs"]]
+        return sorted(runs, key=lambda run: run_order(*run))
+
+    @cached_property
+    def draws(self) -> dict[Run, int]:
+        """Number of draws of each run; 1 for runs without chance."""
+        return {
+            (row["policy"], row["case"]): int(row["draws"])
+            for row in self.summary["harm_and_relief"]
+        }
+
+    @cached_property
+    def step_hours(self) -> float:
+        """Length of a step, hours."""
+        return float(self.summary["study"]["step_minutes"]) / 60
+
+    @cached_property
+    def steps(self) -> pd.DataFrame:
+        """The step axis: ``season, month, day_type, hour, minute``, one row a step."""
+        names = ("season", "month", "day_type", "hour", "minute")
+        return pd.DataFrame({name: self.arrays[name].to_numpy() for name in names})
+
+    def fleet_kw(self, run: Run) -> np.ndarray | None:
+        """Return the fleet's kW, ``[draw, step]``, negative exports; ``None`` if it was not run."""
+        name = f"ev_kw_{run[0]}_{run[1]}"
+        if name not in self.arrays:
+            return None
+        values: np.ndarray = self.arrays[name].to_numpy().sum(axis=1)
+        return values
+
+    def ledger_kw(self, run: Run) -> xr.DataArray | None:
+        """Return the ledger's mean over draws, ``[ledger_row, step]``, kW."""
+        name = f"ledger_kw_{run[0]}_{run[1]}"
+        if name not in self.arrays:
+            return None
+        return self.arrays[name].mean(str(self.arrays[name].dims[0]))
+
+    def head_kw(self, run: Run) -> np.ndarray | None:
+        """Return head kW, ``[low and high, step]``: the P5 and P95 over draws, or the one draw.
+
+        Positive is import; NaN where a step is not valid.
+        """
+        policy, case = run
+        if run not in self.runs:
+            return None
+        if run[0] == Policy.NO_EV or "flow_kw_range" not in self.arrays:
+            return self._one_draw(policy, case)
+        flow = self.arrays["flow_kw_range"].sel(
+            statistic=["p05", "p95"], policy=policy, case=case, flow="head"
+        )
+        values: np.ndarray = flow.to_numpy()
+        return values if np.isfinite(values).any() else self._one_draw(policy, case)
+
+    def _one_draw(self, policy: str, case: str) -> np.ndarray:
+        values = self.arrays["head_kw"].sel(policy=policy, case=case).to_numpy()[0]
+        return np.stack([values, values])
+
+
+def read_result(folder: Path) -> Result:
+    """Read a result folder.
+
+    Raises
+    ------
+    InputError
+        If files are missing, or were written in a layout that this version does not know.
+    """
+    problems = [
+        Problem(str(folder / name), "is missing", "run the study again")
+        for name in _FILES
+        if not (folder / name).is_file()
+    ]
+    if problems:
+        raise InputError(problems)
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    if summary.get("schema_version") != SCHEMA_VERSION:
+        found = summary.get("schema_version")
+        raise InputError(
+            Problem(
+                str(folder / "summary.json"),
+                f"has schema version {found}, this program reads {SCHEMA_VERSION}",
+                "run the study again",
+            )
+        )
+    with xr.open_dataset(folder / "results.nc", engine="h5netcdf") as arrays:
+        return Result(
+            folder=folder,
+            summary=summary,
+            manifest=json.loads((folder / "manifest.json").read_text(encoding="utf-8")),
+            violations=_table(folder / "violations.csv", VIOLATION_COLUMNS),
+            hourly=_table(folder / "hourly.csv", HOURLY_COLUMNS),
+            arrays=arrays,
+        )
+
+
+def _table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    """Return a table with its labels as text; a bus may be called ``NA`` or ``1``."""
+    labels = [name for name in columns if name in _LABELS or name in _NAMES]
+    table = pd.read_csv(
+        path,
+        usecols=list(columns),
+        dtype=dict.fromkeys(labels, "category"),
+        keep_default_na=False,
+        na_values={name: [""] for name in columns if name not in labels},
+    )
+    return table[list(columns)]
