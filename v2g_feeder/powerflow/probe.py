@@ -391,8 +391,8 @@ def make_gate(feeder: Feeder, shape_of: Mapping[str, int]) -> LoadGate:
     arrays = [np.array(column) for column in columns]
     integers = {0, 1, 4, 7}
     arrays = [a.astype(int if n in integers else float) for n, a in enumerate(arrays)]
-    a, b, volts, kw, row, vmin, vmax, model, cvr, *zip_p = arrays
-    return LoadGate(a, b, volts, kw, row, vmin, vmax, model, cvr, np.array(zip_p))
+    a, b, volts, kw, row, vmin, vmax, model, cvr, *shares = arrays
+    return LoadGate(a, b, volts, kw, row, vmin, vmax, model, cvr, np.array(shares))
 
 
 def _delta_pairs(nodes: Sequence[int], phases: int) -> list[tuple[int, int]]:

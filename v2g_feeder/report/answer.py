@@ -14,6 +14,7 @@ from v2g_feeder.report.words import (
     criterion_name,
     hours,
     is_bounding,
+    is_known,
     join,
     kw,
     kw_range,
@@ -165,7 +166,8 @@ def export_sentences(summary: Mapping[str, Any]) -> list[str]:
     window = asked["window"].replace("-", "\N{EN DASH}")
     days = events[0]["event_days"]
     held = join([f"{kw(row['held_kw_mean'])} in {plain(row['season'])}" for row in events])
-    firm = join([f"{kw(row['held_kw_p95_of_days'])} ({plain(row['season'])})" for row in events])
+    held = [(row["held_kw_in_95pct_of_days"], plain(row["season"])) for row in events]
+    firm = join([f"{kw(amount_kw)} ({season})" for amount_kw, season in held])
     found = []
     found.append(
         f"Asked for {kw(asked['request_kw'])} at {window}, {plain(case)} participation holds "
@@ -179,13 +181,16 @@ def export_sentences(summary: Mapping[str, Any]) -> list[str]:
             f"Over the cases the average runs from {kw(low['held_kw_mean'])} "
             f"({plain(low['case'])}) to {kw(high['held_kw_mean'])} ({plain(high['case'])})."
         )
-    relief = join([_relief_text(row) for row in events])
-    rebound = max(events, key=lambda row: row["rebound_kw_mean"])
     found.append(
-        f"Against managed charging the head is {relief} in the window; afterwards up to "
-        f"{kw(rebound['rebound_kw_mean'])} higher (rebound; {kw(rebound['rebound_kw_max'])} in the "
-        f"worst draw, {plain(rebound['season'])})."
+        f"Against managed charging the head is {join([*map(_relief_text, events)])} in the window."
     )
+    rebounds = [row for row in events if is_known(row["rebound_kw_mean"])]
+    if rebounds:
+        most = max(rebounds, key=lambda row: row["rebound_kw_mean"])
+        found.append(
+            f"Afterwards it is up to {kw(most['rebound_kw_mean'])} higher (rebound; "
+            f"{kw(most['rebound_kw_max'])} in the worst draw, {plain(most['season'])})."
+        )
     return found
 
 
@@ -329,6 +334,8 @@ def _events(summary: Mapping[str, Any], case: str) -> list[Mapping[str, Any]]:
 def _relief_text(row: Mapping[str, Any]) -> str:
     """Return relief at the head in a season, with its range over draws."""
     fall, low, high = row["relief_kw_mean"], row["relief_kw_min"], row["relief_kw_max"]
+    if not is_known(fall):
+        return f"not known in {plain(row['season'])} (no valid step)"
     if fall >= 0:
         return f"{kw(fall)} lower ({kw_range(low, high)}) in {plain(row['season'])}"
     return f"{kw(-fall)} higher ({kw_range(-high, -low)}) in {plain(row['season'])}"

@@ -50,7 +50,13 @@ if TYPE_CHECKING:
 
 __all__ = ["write_report"]
 
-_MOST_MAPS: Final = 6
+_MAPS: Final = (  # runs whose drawing is worth its time, beside the main one
+    (Policy.UNCONTROLLED, Case.EXPECTED),
+    (Policy.MANAGED, Case.EXPECTED),
+    (Policy.EXPORT, Case.HIGH),
+    (Policy.EXPORT, Case.COINCIDENT_EXPORT),
+    (Policy.EXPORT, Case.COINCIDENT_SPLIT),
+)
 _MARKS: Final = {
     "P": "read in the publication",
     "D": "computed from data",
@@ -209,8 +215,9 @@ def _worst_words(result: Result) -> dict[Run, str]:
 
 def _places(result: Result) -> tuple[list[dict[str, Any]], list[Chart]]:
     """Return the tables of worst places and the drawings beside them, the main run first."""
-    main = (str(Policy.EXPORT), str(Case.EXPECTED))
+    main = (str(Policy.EXPORT), answer.main_case(result.summary))
     runs = sorted(result.runs, key=lambda run: (run != main, is_bounding(run[1])))
+    drawn = [*runs[:1], *((str(policy), str(case)) for policy, case in _MAPS)]
     layout = feeder_layout(result)
     tables: list[dict[str, Any]] = []
     charts: list[Chart] = []
@@ -219,7 +226,7 @@ def _places(result: Result) -> tuple[list[dict[str, Any]], list[Chart]]:
         worst = worst_places(result.violations, run, draws, result.step_hours)
         if worst.empty and run != runs[0]:
             continue
-        if len(charts) < _MOST_MAPS:
+        if run in drawn:
             charts.append(feeder_chart(result, layout, run, worst))
         rows = [
             place_text({str(key): value for key, value in row.items()})
@@ -256,7 +263,7 @@ def _counts(result: Result) -> dict[str, Any]:
         ]
     criteria = [str(name) for name in Criterion if any(key[2] == name for key in keys)]
     runs = [run for run in result.runs if run[0] != Policy.NO_EV or f"{run[0]}-{run[1]}" in data]
-    main = (str(Policy.EXPORT), str(Case.EXPECTED))
+    main = (str(Policy.EXPORT), answer.main_case(result.summary))
     run = main if main in runs else next(iter(runs), ("", ""))
     criterion = max(criteria, key=lambda name: totals.get((*run, name), 0.0), default="")
     shown = broken_counts(hourly, result.steps, run, criterion, result.draws.get(run, 1))

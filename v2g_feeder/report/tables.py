@@ -11,6 +11,7 @@ from v2g_feeder.report.words import (
     criterion_name,
     hours,
     is_bounding,
+    is_known,
     kw,
     kw_range,
     plain,
@@ -86,10 +87,10 @@ def _managed_kw(heads: Mapping[Run, Mapping[str, Any]], case: str) -> dict[str, 
 
 def _export_kw(events: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Return relief in the window over the seasons, and what harms: a rise there, and rebound."""
-    if not events:
+    falls = [event["relief_kw_mean"] for event in events if is_known(event["relief_kw_mean"])]
+    rebound = [event["rebound_kw_mean"] for event in events if is_known(event["rebound_kw_mean"])]
+    if not falls or not rebound:
         return {}
-    falls = [event["relief_kw_mean"] for event in events]
-    rebound = [event["rebound_kw_mean"] for event in events]
     found = {"harm_kw": f"{kw_range(min(rebound), max(rebound))} kW rebound"}
     if max(falls) >= 0:
         found["relief_kw"] = f"{kw_range(max(0.0, min(falls)), max(falls))} kW in window"
@@ -152,7 +153,7 @@ def ladder(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
         for label, name in (
             ("exported in the window, mean", "exported_kw_mean"),
             ("held through the window, mean", "held_kw_mean"),
-            ("held in 95 % of event-days", "held_kw_p95_of_days"),
+            ("held in 95 % of event-days", "held_kw_in_95pct_of_days"),
         ):
             found = [event[name] for event in events]
             by_season = ", by season" if len(found) > 1 else ""

@@ -18,6 +18,7 @@ __all__ = [
     "day_name",
     "hours",
     "is_bounding",
+    "is_known",
     "join",
     "kw",
     "kw_range",
@@ -108,6 +109,11 @@ def run_order(policy: str, case: str) -> tuple[bool, int, int]:
         policies.index(policy) if policy in policies else len(policies),
         _CASES.index(case) if case in _CASES else len(_CASES),
     )
+
+
+def is_known(value: float | None) -> bool:
+    """Whether a figure is a number: not null, as JSON has it, and not NaN."""
+    return value is not None and math.isfinite(value)
 
 
 def amount(value: float | None, digits: int = 1) -> str:

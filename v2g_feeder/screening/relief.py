@@ -15,7 +15,7 @@ import pandas as pd
 
 from v2g_feeder.conventions import Criterion, Effect
 from v2g_feeder.screening.compare import excess
-from v2g_feeder.screening.tables import place_of, row_codes
+from v2g_feeder.screening.tables import row_codes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -89,7 +89,8 @@ def harm_and_relief(
         draws, a draw without any row counting as zero:
 
         * ``hours``: of the modelled days with at least one such place;
-        * ``place_hours``: the same, added over places;
+        * ``place_hours``: the same, added over places; a place is a bus for voltages, however
+          many of its phases or legs, and an element otherwise;
         * ``peak``: the largest at any place and step, in ``unit`` (kVA for thermal, from the
           loading and the rating; kW for reverse flow; pu). For harm by how much further beyond
           the limit the run is than its reference, for relief by how much less, both magnitudes
@@ -113,7 +114,7 @@ def relief_part(violations: pd.DataFrame, rating_kva: Mapping[str, float]) -> pd
     """
     rows = violations[["policy", "case", "draw", "criterion", "step"]].assign(
         outcome=violations["effect"].map(_OUTCOME).astype(object),
-        place=place_of(violations),
+        place=violations["bus"].where(violations["node"] != "", violations["element"]),
         peak=_amount(violations, rating_kva),
     )
     if rows.empty:

@@ -213,7 +213,8 @@ def sort_rows(violations: pd.DataFrame) -> pd.DataFrame:
 def place_of(violations: pd.DataFrame) -> np.ndarray:
     """Return the label of each row's place: its node, or its element where it has none."""
     node = violations["node"].to_numpy(dtype=object)
-    return np.where(node == "", violations["element"].to_numpy(dtype=object), node)
+    found: np.ndarray = np.where(node == "", violations["element"].to_numpy(dtype=object), node)
+    return found
 
 
 def row_codes(table: pd.DataFrame, keys: Sequence[str]) -> np.ndarray:

@@ -7,8 +7,7 @@ module checks what a user wrote and hands each stage its part.
 from __future__ import annotations
 
 import re
-from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -22,6 +21,9 @@ from v2g_feeder.fleet import FleetSettings
 from v2g_feeder.loadshape.placement import Place
 from v2g_feeder.screening import Limits, load_limits
 from v2g_feeder.study.yaml_file import read_yaml
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["Study", "load_study"]
 
@@ -321,10 +323,12 @@ class Study:
     def _limits(self) -> Limits:
         section = self.content.screening
         limits = load_limits(section.limits)
-        changed: dict[str, Any] = {"reverse_flow_kw": dict(section.reverse_flow_kw)}
+        changed: dict[str, Any] = {}
+        if section.reverse_flow_kw:
+            changed["reverse_flow_kw"] = dict(section.reverse_flow_kw)
         if section.thermal_pct is not None:
             changed["thermal_pct"] = section.thermal_pct
-        return limits.replaced(**changed)
+        return limits.replaced(**changed) if changed else limits
 
     def _check_names(self) -> None:
         """Raise for names that must be known elsewhere in the file."""

@@ -61,6 +61,8 @@ class FleetStage:
         By (policy, case): ``[draw, row, step]`` in kW; rows as in ``LEDGER_ROWS``.
     funnel
         Vehicles by exclusive state and case.
+    sessions
+        Sessions simulated that end within the fortnight, by run.
     shortfall
         Sessions that left below their target: policy, case, season and the dispatch's columns.
     """
@@ -71,6 +73,7 @@ class FleetStage:
     kw: dict[tuple[str, str], np.ndarray]
     ledger: dict[tuple[str, str], np.ndarray]
     funnel: pd.DataFrame
+    sessions: dict[tuple[str, str], int]
     shortfall: pd.DataFrame
 
 
@@ -108,6 +111,7 @@ def prepare_fleet(study: Study, feeder: FeederStage) -> FleetStage:
     kw: dict[tuple[str, str], np.ndarray] = {}
     books: dict[tuple[str, str], np.ndarray] = {}
     shortfall: list[pd.DataFrame] = []
+    sessions: dict[tuple[str, str], int] = {}
     for policy, case in runs_of(study):
         if policy == Policy.NO_EV:
             kw[policy, case] = np.zeros((_NO_DRAWS, len(points), study.calendar.n_steps))
@@ -117,6 +121,8 @@ def prepare_fleet(study: Study, feeder: FeederStage) -> FleetStage:
         for run, dispatch in _season_dispatches(study, feeder, vehicles, season):
             book = ledger(dispatch).kw
             _cut(study, season, run, (dispatch.kw, of_vehicle, len(points)), book, (kw, books))
+            ended = int(dispatch.stays["shortfall_kwh"].notna().sum())
+            sessions[run] = sessions.get(run, 0) + ended
             shortfall.append(dispatch.shortfall.assign(policy=run[0], case=run[1], season=season))
     return FleetStage(
         vehicles=vehicles,
@@ -125,6 +131,7 @@ def prepare_fleet(study: Study, feeder: FeederStage) -> FleetStage:
         kw={run: as_stored(kw[run]) for run in runs_of(study)},
         ledger=books,
         funnel=_funnel(study, vehicles),
+        sessions=sessions,
         shortfall=pd.concat(shortfall, ignore_index=True) if shortfall else pd.DataFrame(),
     )
 

@@ -10,7 +10,6 @@ the first step without EVs.
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import h5netcdf
@@ -25,6 +24,7 @@ from v2g_feeder.store import write_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from v2g_feeder.powerflow.opendss import Circuit
 
@@ -41,7 +41,7 @@ secondaries.dss    service transformers, mains, drops and customers added to the
 base_load.dss      which load follows which shape; the days set the shapes
 chargers.dss       one load a connection point; positive kW draws, negative kW exports
 ev_kw.csv          the same EV power as a table: step by connection point, kW
-*_SavedVoltages    written by the run, a step each (d00_s17: day 0, step 17): bus, node, volts, degrees
+*_SavedVoltages    written by the run, d00_s17 is day 0, step 17: bus, node, volts, degrees
 """
 _HEAD: Final = "! Written by v2g-feeder.\n"
 

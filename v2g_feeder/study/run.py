@@ -3,86 +3,27 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
-from v2g_feeder.conventions import Case, Policy, reference_of
-from v2g_feeder.powerflow.solution import Reason, Solution
-from v2g_feeder.screening import Reducer, Screen, keyed, reverse_flow_indicator
-from v2g_feeder.store import ContentHash, claim_folder
+from v2g_feeder.store import claim_folder
 from v2g_feeder.study.feeder_stage import FeederStage, prepare_feeder
 from v2g_feeder.study.fleet_stage import FleetStage, prepare_fleet
-from v2g_feeder.study.results import ResultsFile
-from v2g_feeder.study.units import (
-    Plan,
-    Unit,
-    load_solution,
-    lost_solution,
-    plan_units,
-    solve_unit,
-    write_plan,
-)
+from v2g_feeder.study.reduce import Reduced, StudyReducer
+from v2g_feeder.study.units import Plan, plan_units, solve_unit, write_plan
 from v2g_feeder.workers import default_workers, run_alone, run_units
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    import pandas as pd
+    from collections.abc import Callable
+    from pathlib import Path
 
     from v2g_feeder.study.config import Study
 
-__all__ = ["Reduced", "notices", "prepare", "run_study"]
+__all__ = ["notices", "prepare", "run_study"]
 
 DEADLINE_S: Final = 600.0
 """Longest time that one unit, or the preparation of a feeder, may take."""
 _UNITS: Final = ".units"
-
-
-@dataclass(frozen=True)
-class Reduced:
-    """What is left of a study's solutions after they were screened.
-
-    Parameters
-    ----------
-    violations, violations_note
-        Rows of ``violations.csv``, and a note if some were left out.
-    hourly
-        Rows of ``hourly.csv``.
-    relief
-        Harm and relief of each run against its reference.
-    relief_no_ev
-        The same against no EVs at all.
-    reverse
-        Reverse flow by run and watched place: largest kW, hours and first step.
-    head_kw
-        Head kW by run, ``[draw, step]``; NaN where invalid.
-    extremes
-        Lowest and highest voltage and highest loading by run and place, over steps and draws.
-    validity
-        Steps by run and reason.
-    lost
-        Units that crashed or overran, with the reason.
-    split_phase
-        Exporting phase that was kept for ``coincident_split``, by day.
-    content
-        Hash of arrays and tables so far.
-    """
-
-    violations: pd.DataFrame
-    violations_note: str
-    hourly: pd.DataFrame
-    relief: pd.DataFrame
-    relief_no_ev: pd.DataFrame
-    reverse: pd.DataFrame
-    head_kw: dict[tuple[str, str], np.ndarray]
-    extremes: dict[tuple[str, str], dict[str, np.ndarray]]
-    validity: pd.DataFrame
-    lost: dict[str, str]
-    split_phase: dict[int, str]
-    content: ContentHash
 
 
 def prepare(study: Study) -> tuple[FeederStage, FleetStage]:
@@ -184,7 +125,7 @@ def _solve(
     same_as = plan_units(fleet.kw, study.calendar)
     solved = list(dict.fromkeys(same_as.values()))
     folder = out / _UNITS
-    reducer = _StudyReducer(study, feeder, fleet, out)
+    reducer = StudyReducer(study, feeder, fleet, out)
     waiting: dict[int, int] = {}
     for unit in solved:
         waiting[unit.day] = waiting.get(unit.day, 0) + 1
@@ -205,234 +146,3 @@ def _solve(
     finally:
         reducer.close()
     return reducer.reduced(lost)
-
-
-class _StudyReducer:
-    """Folds the solutions of a day into tables and arrays, and deletes their files."""
-
-    def __init__(self, study: Study, feeder: FeederStage, fleet: FleetStage, out: Path) -> None:
-        self._study, self._feeder, self._fleet = study, feeder, fleet
-        self._draws = {
-            run: 1 if run[1] == Case.COINCIDENT_SPLIT else len(kw) for run, kw in fleet.kw.items()
-        }
-        ratings = feeder.observed.elements.set_index("element")["rating_kva"].to_dict()
-        hours = study.calendar.step_hours
-        self._screen = Screen(feeder.observed, study.limits)
-        self._against_reference = Reducer(ratings, step_hours=hours)
-        self._against_none = Reducer(ratings, step_hours=hours)
-        stored = study.content.draws if study.content.store == "all" else 1
-        self._file = ResultsFile(
-            out / "results.nc",
-            study.calendar,
-            feeder.observed,
-            self._draws,
-            stored,
-            [reason.name.lower() for reason in Reason],
-        )
-        steps = study.calendar.n_steps
-        self._head = {run: np.full((draws, steps), np.nan) for run, draws in self._draws.items()}
-        self._reason = {run: np.zeros((draws, steps), int) for run, draws in self._draws.items()}
-        self._extremes: dict[tuple[str, str], dict[str, np.ndarray]] = {}
-        self._reverse: dict[tuple[str, str], pd.DataFrame] = {}
-        self._split: dict[int, str] = {}
-        self._content = ContentHash()
-        self._write_fixed()
-
-    def _write_fixed(self) -> None:
-        """Write load shapes and ledger, which do not depend on power flow."""
-        from v2g_feeder.dispatch import LEDGER_ROWS  # noqa: PLC0415
-
-        points = [str(name) for name in self._fleet.points["bus"]]
-        for (policy, case), kw in self._fleet.kw.items():
-            self._content.add_array(f"kw {policy} {case}", kw.astype(np.float32))
-            if policy == Policy.NO_EV:
-                continue
-            first = "phase" if case == Case.COINCIDENT_SPLIT else "draw_all"
-            name = f"ev_kw_{policy}_{case}"
-            dims = (first if len(kw) > 1 else "draw_one", "point", "step")
-            self._file.add_fixed(name, dims, kw, "kW, negative exports", "EV power by point")
-        for (policy, case), book in self._fleet.ledger.items():
-            self._content.add_array(f"ledger {policy} {case}", book.astype(np.float32))
-            name = f"ledger_kw_{policy}_{case}"
-            dims = ("draw_all" if len(book) > 1 else "draw_one", "ledger_row", "step")
-            self._file.add_fixed(name, dims, book, "kW of nameplate", "ledger")
-        base = self._feeder.circuit.base_load
-        for name, values in (("base_p", base.p), ("base_q", base.q)):
-            self._file.add_fixed(
-                name, ("shape", "step"), values, "1", "multiplier of nominal load", dtype="f8"
-            )
-        self._file.add_labels("point", points)
-        self._file.add_labels("day_label", [day.label for day in self._study.calendar.days])
-        self._file.add_labels("ledger_row", LEDGER_ROWS)
-
-    def add_day(
-        self, day: int, same_as: Mapping[Unit, Unit], folder: Path, lost: Mapping[str, str]
-    ) -> None:
-        """Take a day whose units are all solved or lost."""
-        runs: dict[tuple[str, str], list[Solution]] = {}
-        files: dict[str, Solution] = {}
-        for unit, solved in same_as.items():
-            if unit.day != day:
-                continue
-            if solved.label not in files and solved.label not in lost:
-                files[solved.label] = load_solution(folder / f"{solved.label}.npz")
-            solution = files.get(solved.label)
-            if solution is None:
-                solution = lost_solution(self._blank(files), Reason.CRASHED)
-            runs.setdefault((unit.policy, unit.case), []).append(solution)
-        split = (Policy.EXPORT, Case.COINCIDENT_SPLIT)
-        if split in runs:
-            runs[split] = [self._worst_split(day, runs[split])]
-        for run, solutions in runs.items():
-            self._take(run, day, solutions, runs)
-        for label in files:
-            (folder / f"{label}.npz").unlink()
-
-    def _blank(self, files: Mapping[str, Solution]) -> Solution:
-        """Return some solution, for its shape."""
-        if files:
-            return next(iter(files.values()))
-        observed, steps = self._feeder.observed, self._study.calendar.steps_per_day
-        places = {
-            "v_pu": len(observed.voltages),
-            "loading_pct": len(observed.elements),
-            "flow_kw": len(observed.flows),
-            "taps": len(observed.regulators),
-        }
-        by_step = np.full(steps, np.nan, np.float32)
-        return Solution(
-            **{name: np.full((steps, size), np.nan, np.float32) for name, size in places.items()},
-            head_kw=by_step,
-            head_kvar=by_step,
-            losses_kw=by_step,
-            reason=np.zeros(steps, np.uint8),
-            sudden_step=np.zeros(0, np.int16),
-            sudden_kind=np.zeros(0, np.uint8),
-            sudden_pu=np.zeros((0, len(observed.voltages)), np.float32),
-        )
-
-    def _worst_split(self, day: int, solutions: list[Solution]) -> Solution:
-        """Return the exporting phase with the most broken limits, then the highest voltage."""
-
-        def harm(solution: Solution) -> tuple[int, float]:
-            rows = self._screen.rows(solution)
-            highest = np.nanmax(solution.v_pu, initial=0.0)
-            return len(rows), float(highest)
-
-        worst = max(range(len(solutions)), key=lambda number: harm(solutions[number]))
-        self._split[day] = "ABC"[worst]
-        return solutions[worst]
-
-    def _take(
-        self,
-        run: tuple[str, str],
-        day: int,
-        solutions: list[Solution],
-        runs: Mapping[tuple[str, str], list[Solution]],
-    ) -> None:
-        """Screen and store one day of one run."""
-        policy, case = run
-        steps = self._study.calendar.day_slice(day)
-        reference = reference_of(policy, case)
-        none = runs[Policy.NO_EV, Case.EXPECTED][0]
-        self._file.write_day(run, day, solutions)
-        for draw, solution in enumerate(solutions):
-            key = Unit(day, policy, case, draw)
-            beside = runs.get(reference) if reference else None
-            judged = beside[draw if len(beside) > 1 else 0] if beside else None
-            keys: dict[str, Any] = {
-                "policy": policy,
-                "case": case,
-                "draw": key.draw_key,
-                "calendar": self._study.calendar,
-                "step": steps.start,
-            }
-            rows = self._screen.rows(solution, judged)
-            if len(rows):
-                self._against_reference.add(keyed(rows, **keys))
-            if reference is not None:
-                if judged is not none:
-                    rows = self._screen.rows(solution, none)
-                if len(rows):
-                    self._against_none.add(keyed(rows, **keys))
-            self._note(run, draw, steps, solution)
-            for name in ("v_pu", "loading_pct", "flow_kw", "reason"):
-                self._content.add_array(f"{key.label} {name}", getattr(solution, name))
-
-    def _note(self, run: tuple[str, str], draw: int, steps: slice, solution: Solution) -> None:
-        """Keep head kW, validity, extremes and reverse flow of one unit."""
-        self._head[run][draw, steps] = np.where(solution.valid, solution.head_kw, np.nan)
-        self._reason[run][draw, steps] = solution.reason
-        found = reverse_flow_indicator(
-            solution, self._feeder.observed, self._study.calendar.step_hours
-        )
-        found["first_step"] = np.where(
-            found["first_step"] >= 0,
-            found["first_step"] + steps.start,
-            self._study.calendar.n_steps,
-        )
-        before = self._reverse.get(run)
-        if before is not None:
-            found["reverse_kw"] = np.maximum(found["reverse_kw"], before["reverse_kw"])
-            found["reverse_hours"] += before["reverse_hours"]
-            found["first_step"] = np.minimum(found["first_step"], before["first_step"])
-        self._reverse[run] = found
-        valid = solution.valid
-        if valid.any():
-            now = {
-                "v_min": solution.v_pu[valid].min(axis=0),
-                "v_max": solution.v_pu[valid].max(axis=0),
-                "loading_max": solution.loading_pct[valid].max(axis=0),
-            }
-            kept = self._extremes.setdefault(run, now)
-            kept["v_min"] = np.minimum(kept["v_min"], now["v_min"])
-            kept["v_max"] = np.maximum(kept["v_max"], now["v_max"])
-            kept["loading_max"] = np.maximum(kept["loading_max"], now["loading_max"])
-
-    def close(self) -> None:
-        """Finish the arrays on disk."""
-        if self._split:
-            phases = np.array(["ABC".index(phase) for _, phase in sorted(self._split.items())])
-            self._file.add_fixed(
-                "split_phase", ("day_label",), phases, "0, 1, 2 = A, B, C", "exporting phase kept"
-            )
-        self._file.close()
-
-    def reduced(self, lost: dict[str, str]) -> Reduced:
-        """Return tables and what the report needs."""
-        import pandas as pd  # noqa: PLC0415
-
-        violations, note = self._against_reference.violations()
-        validity = [
-            {"policy": run[0], "case": run[1], "reason": reason.name.lower(), "steps": count}
-            for run, codes in self._reason.items()
-            for reason in dict.fromkeys(Reason)
-            if (count := int((codes == reason).sum()))
-        ]
-        reverse = [
-            table.assign(
-                policy=run[0],
-                case=run[1],
-                reverse_hours=table["reverse_hours"] / self._draws[run],
-                first_step=table["first_step"].where(
-                    table["first_step"] < self._study.calendar.n_steps, -1
-                ),
-            )
-            for run, table in self._reverse.items()
-        ]
-        draws = dict(self._draws)
-        judged = {run: count for run, count in draws.items() if run[0] != Policy.NO_EV}
-        return Reduced(
-            violations=violations,
-            violations_note=note,
-            hourly=self._against_reference.hourly(),
-            relief=self._against_reference.harm_and_relief(draws),
-            relief_no_ev=self._against_none.harm_and_relief(judged),
-            reverse=pd.concat(reverse, ignore_index=True),
-            head_kw=self._head,
-            extremes=self._extremes,
-            validity=pd.DataFrame(validity, columns=["policy", "case", "reason", "steps"]),
-            lost=lost,
-            split_phase=self._split,
-            content=self._content,
-        )

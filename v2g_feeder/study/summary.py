@@ -22,12 +22,14 @@ from v2g_feeder.screening import unknowns
 from v2g_feeder.store import SCHEMA_VERSION
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pandas as pd
 
     from v2g_feeder.study.config import Study
     from v2g_feeder.study.feeder_stage import FeederStage
     from v2g_feeder.study.fleet_stage import FleetStage
-    from v2g_feeder.study.run import Reduced
+    from v2g_feeder.study.reduce import Reduced
 
 __all__ = ["summarise"]
 
@@ -251,15 +253,23 @@ def _events(study: Study, fleet: FleetStage, reduced: Reduced) -> list[dict[str,
                     "request_kw": study.event.request_kw if study.event else 0.0,
                     "exported_kw_mean": float(book[:, during & here].mean()),
                     "held_kw_mean": float(held.mean()),
-                    "held_kw_p95_of_days": float(np.quantile(held, _FIRM_SHARE, method="lower")),
-                    "relief_kw_mean": float(np.nanmean(relief)),
-                    "relief_kw_min": float(np.nanmin(relief)),
-                    "relief_kw_max": float(np.nanmax(relief)),
-                    "rebound_kw_mean": float(np.nanmean(rebound)),
-                    "rebound_kw_max": float(np.nanmax(rebound)),
+                    "held_kw_in_95pct_of_days": float(
+                        np.quantile(held, _FIRM_SHARE, method="lower")
+                    ),
+                    "relief_kw_mean": _over(np.mean, relief),
+                    "relief_kw_min": _over(np.min, relief),
+                    "relief_kw_max": _over(np.max, relief),
+                    "rebound_kw_mean": _over(np.mean, rebound),
+                    "rebound_kw_max": _over(np.max, rebound),
                 }
             )
     return rows
+
+
+def _over(statistic: Callable[[np.ndarray], float], values: np.ndarray) -> float:
+    """Return a statistic over the draws that have a value, NaN where none has."""
+    found = values[np.isfinite(values)]
+    return float(statistic(found)) if len(found) else float("nan")
 
 
 def _ledger(study: Study, fleet: FleetStage) -> list[dict[str, Any]]:
@@ -287,6 +297,9 @@ def _shortfall(fleet: FleetStage) -> list[dict[str, Any]]:
         return []
     groups = table.groupby(["policy", "case"], sort=False)["shortfall_kwh"]
     found = groups.agg(sessions="size", mean_kwh="mean", max_kwh="max").reset_index()
+    found["of_sessions"] = [
+        fleet.sessions[run] for run in zip(found["policy"], found["case"], strict=True)
+    ]
     return _records(found)
 
 

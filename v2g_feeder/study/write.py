@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from v2g_feeder.study.config import Study
     from v2g_feeder.study.feeder_stage import FeederStage
     from v2g_feeder.study.fleet_stage import FleetStage
-    from v2g_feeder.study.run import Reduced
+    from v2g_feeder.study.reduce import Reduced
 
 __all__ = ["write_results"]
 
@@ -93,7 +93,7 @@ def _printed(table: pd.DataFrame, feeder: FeederStage) -> pd.DataFrame:
         shown["bus"] = _mapped(shown["bus"], lambda bus: names.get(bus, bus))
     for column in ("element", "worst_element"):
         if column in shown:
-            shown[column] = _mapped(shown[column], lambda name: _element(name, names))
+            shown[column] = _mapped(shown[column], lambda name: names.get(name.lower(), name))
     if "node" in shown:
         shown["node"] = _mapped(shown["node"], lambda node: _node(node, names))
     return shown
@@ -102,11 +102,6 @@ def _printed(table: pd.DataFrame, feeder: FeederStage) -> pd.DataFrame:
 def _mapped(column: pd.Series[Any], rule: Any) -> pd.Series[Any]:
     """Return a column of names, each mapped once."""
     return column.map({name: rule(str(name)) for name in column.dropna().unique()}).fillna(column)
-
-
-def _element(name: str, names: Any) -> str:
-    kind, dot, rest = name.partition(".")
-    return f"{kind}{dot}{names.get(name.lower(), rest)}" if dot else name
 
 
 def _node(node: str, names: Any) -> str:
@@ -149,8 +144,8 @@ def _write_places(path: Path, feeder: FeederStage, reduced: Reduced) -> None:
             extreme = np.full(shape, np.nan, np.float32)
             for (policy, case), found in reduced.extremes.items():
                 extreme[policies.index(policy), cases.index(case)] = found[name]
-            dims = ("policy", "case", dim)
-            variable = file.create_variable(f"{name}_of_all", dims, data=extreme)
+            run = ("policy", "case", dim)
+            variable = file.create_variable(f"{name}_of_all", run, data=extreme)
             variable.attrs["long_name"] = "over valid steps and draws"
 
 
