@@ -29,6 +29,7 @@ __all__ = [
     "Status",
     "Wiring",
     "reference_of",
+    "without_chance",
 ]
 
 
@@ -150,3 +151,8 @@ def reference_of(policy: str, case: str) -> tuple[str, str] | None:
     if policy == Policy.UNCONTROLLED or case in BOUNDING_CASES:
         return (Policy.NO_EV, Case.EXPECTED)
     return (Policy.UNCONTROLLED if policy == Policy.MANAGED else Policy.MANAGED, case)
+
+
+def without_chance(policy: str, case: str) -> bool:
+    """Whether a run has no random draws: no EVs at all, or a bounding case."""
+    return policy == Policy.NO_EV or case in BOUNDING_CASES

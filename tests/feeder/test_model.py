@@ -229,6 +229,13 @@ def test_a_delta_secondary_is_three_wire_and_a_wye_one_four_wire(feeder_of):
     )
 
 
+def test_a_wye_with_a_floating_neutral_gives_no_neutral(feeder_of):
+    bank = "New Transformer.{0} buses=[src {0}{1}] kvs=[12.47 0.48] conns=[delta wye] kva=300\n"
+    feeder = feeder_of(bank.format("floats", ".1.2.3.4") + bank.format("tied", ".1.2.3.0"))
+    assert feeder.buses.loc["floats", "wiring"] == Wiring.THREE_WIRE
+    assert feeder.buses.loc["tied", "wiring"] == Wiring.FOUR_WIRE
+
+
 @pytest.mark.parametrize(
     ("nodes", "phases", "expected"),
     [

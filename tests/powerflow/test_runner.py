@@ -66,6 +66,45 @@ def test_a_unit_gives_the_same_bits_whatever_was_solved_before():
     assert same_bits(first, fresh.run(0, EXPORT, sudden=True))
 
 
+@pytest.mark.parametrize("name", ["ieee13", "two-bus"])
+def test_raw_voltages_are_the_same_to_the_last_bit(name, tmp_path):
+    """Results are stored in single precision, which would hide a history in the last bits."""
+    load = "New Load.x bus1=b phases=3 kv=12.47 kw=2500 kvar=800 vminpu=0.7 vmaxpu=1.3\n"
+    text = source() + line("l", "src", "b", 4.0) + load + bases()
+    points = [point("b", "A"), point("b", "B"), point("b", "ABC")]
+
+    def make():
+        if name == "ieee13":
+            return ieee13()
+        return runner(tmp_path, text, points, loads=["x"], p=P, steps=STEPS)
+
+    solver = make()
+    first = _raw_volts(solver, 0, EXPORT)
+    assert _raw_volts(solver, 0, EXPORT) == first, "the second unit of a day"
+    other = _raw_volts(solver, STEPS, 4 * EXPORT)
+    assert first != other
+    assert _raw_volts(solver, 0, EXPORT) == first
+    assert _raw_volts(solver, STEPS, 4 * EXPORT) == other
+    solver = make()
+    assert _raw_volts(solver, STEPS, 4 * EXPORT) == other
+    solver.run(0, np.zeros_like(EXPORT), sudden=True)
+    assert _raw_volts(solver, 0, EXPORT) == first
+
+
+def _raw_volts(solver, first_step, kw):
+    """Bytes of the complex node voltages of every step of a unit."""
+    measure, found = solver._measure, []
+
+    def spy(raw, *rest):
+        found.append(raw.volts.tobytes())
+        return measure(raw, *rest)
+
+    solver._measure = spy
+    solver.run(first_step, kw, sudden=True)
+    solver._measure = measure
+    return found
+
+
 def test_a_scaled_base_load_and_back_gives_the_same_bits():
     solver = ieee13()
     base = solver.circuit.base_load

@@ -185,6 +185,10 @@ def test_a_charger_beyond_its_own_limits_is_not_delivered(tmp_path, pu):
     solver = runner(tmp_path, source(pu) + STIFF + bases(), [POINTS["A"]], p=[1.0] * 2)
     solution = solver.run(0, np.array([[-50.0, 0.0]]))
     assert solution.reason.tolist() == [Reason.EV_NOT_DELIVERED, Reason.VALID]
+    points = [POINTS["ABC"], POINTS["A"], POINTS["BC"]]
+    solver = runner(tmp_path, source(pu) + STIFF + bases(), points, p=[1.0] * 4)
+    solution = solver.run(0, np.vstack([-50 * np.eye(3, 4)]))
+    assert solution.reason.tolist() == [Reason.EV_NOT_DELIVERED] * 3 + [Reason.VALID]
 
 
 def test_one_phase_of_a_three_phase_charger_out_of_limits_is_not_delivered(tmp_path):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
-    import numpy as np
+    from collections.abc import Sequence
+
     import pandas as pd
 
-__all__ = ["Observed", "Reason", "Solution", "SuddenKind"]
+__all__ = ["Observed", "Reason", "Solution", "SuddenKind", "stacked"]
 
 
 class Reason(IntEnum):
@@ -105,3 +108,27 @@ class Solution:
     def valid(self) -> np.ndarray:
         """Whether each step may be screened, ``[step]``."""
         return self.reason <= Reason.FLAGGED
+
+
+def stacked(solutions: Sequence[Solution]) -> Solution:
+    """Return several units one after the other on the step axis, which counts on from unit to unit.
+
+    Parameters
+    ----------
+    solutions
+        At least one; all with the same places.
+    """
+    if len(solutions) == 1:
+        return solutions[0]
+    joined = {
+        item.name: np.concatenate([getattr(solution, item.name) for solution in solutions])
+        for item in fields(Solution)
+    }
+    offset = np.cumsum([0, *(len(solution.reason) for solution in solutions[:-1])])
+    joined["sudden_step"] = np.concatenate(
+        [
+            solution.sudden_step.astype(np.int32) + start
+            for solution, start in zip(solutions, offset, strict=True)
+        ]
+    )
+    return Solution(**joined)

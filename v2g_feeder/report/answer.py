@@ -166,8 +166,8 @@ def export_sentences(summary: Mapping[str, Any]) -> list[str]:
     window = asked["window"].replace("-", "\N{EN DASH}")
     days = events[0]["event_days"]
     held = join([f"{kw(row['held_kw_mean'])} in {plain(row['season'])}" for row in events])
-    held = [(row["held_kw_in_95pct_of_days"], plain(row["season"])) for row in events]
-    firm = join([f"{kw(amount_kw)} ({season})" for amount_kw, season in held])
+    firm_by = [(row["held_kw_in_95pct_of_days"], plain(row["season"])) for row in events]
+    firm = join([f"{kw(amount_kw)} ({season})" for amount_kw, season in firm_by])
     found = []
     found.append(
         f"Asked for {kw(asked['request_kw'])} at {window}, {plain(case)} participation holds "

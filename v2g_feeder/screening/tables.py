@@ -72,7 +72,13 @@ _CAP_KEYS: Final = (
 
 
 def keyed(
-    violations: pd.DataFrame, *, policy: str, case: str, draw: int, calendar: Calendar, step: int
+    violations: pd.DataFrame,
+    *,
+    policy: str,
+    case: str,
+    draw: int | np.ndarray,
+    calendar: Calendar,
+    step: int,
 ) -> pd.DataFrame:
     """Return the rows of one unit with the keys of the study.
 
@@ -81,7 +87,7 @@ def keyed(
     violations
         From :func:`~v2g_feeder.screening.screen`, steps counted within the unit.
     policy, case, draw
-        Of the unit.
+        Of the unit; ``draw`` may differ from row to row.
     calendar
         The step axis of the study.
     step

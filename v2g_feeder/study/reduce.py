@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from v2g_feeder.conventions import Case, Policy, reference_of
+from v2g_feeder.conventions import NO_DRAW, Case, Policy, reference_of, without_chance
 from v2g_feeder.dispatch import LEDGER_ROWS
-from v2g_feeder.powerflow.solution import Reason, Solution
-from v2g_feeder.screening import Reducer, Screen, keyed, reverse_flow_indicator
+from v2g_feeder.powerflow.solution import Reason, Solution, stacked
+from v2g_feeder.screening import KW_TOLERANCE, Reducer, Screen, keyed, reverse_flow_indicator
 from v2g_feeder.store import ContentHash
 from v2g_feeder.study.results import ResultsFile
 from v2g_feeder.study.units import Unit, load_solution, lost_solution
@@ -192,59 +192,65 @@ class StudyReducer:
         solutions: list[Solution],
         runs: Mapping[tuple[str, str], list[Solution]],
     ) -> None:
-        """Screen and store one day of one run."""
+        """Screen and store one day of one run, all its draws at once."""
         policy, case = run
-        steps = self._study.calendar.day_slice(day)
         reference = reference_of(policy, case)
-        none = runs[Policy.NO_EV, Case.EXPECTED][0]
+        none = runs[Policy.NO_EV, Case.EXPECTED]
         self._file.write_day(run, day, solutions)
-        for draw, solution in enumerate(solutions):
-            key = Unit(day, policy, case, draw)
-            beside = runs.get(reference) if reference else None
-            judged = beside[draw if len(beside) > 1 else 0] if beside else None
-            keys: dict[str, Any] = {
-                "policy": policy,
-                "case": case,
-                "draw": key.draw_key,
-                "calendar": self._study.calendar,
-                "step": steps.start,
-            }
-            rows = self._screen.rows(solution, judged)
-            if len(rows):
-                self._against_reference.add(keyed(rows, **keys))
-            if reference is not None:
-                if judged is not none:
-                    rows = self._screen.rows(solution, none)
-                if len(rows):
-                    self._against_none.add(keyed(rows, **keys))
-            self._note(run, draw, steps, solution)
-            for name in ("v_pu", "loading_pct", "flow_kw", "reason"):
-                self._content.add_array(f"{key.label} {name}", getattr(solution, name))
+        whole = stacked(solutions)
+        beside = runs.get(reference) if reference else None
+        judged = _for_each(beside, len(solutions)) if beside else None
+        rows = self._screen.rows(whole, judged)
+        self._add(self._against_reference, rows, run, day)
+        if reference is not None:
+            if beside is not none:
+                rows = self._screen.rows(whole, _for_each(none, len(solutions)))
+            self._add(self._against_none, rows, run, day)
+        self._note(run, day, whole)
+        for name in ("v_pu", "loading_pct", "flow_kw", "reason"):
+            self._content.add_array(f"{day} {policy} {case} {name}", getattr(whole, name))
 
-    def _note(self, run: tuple[str, str], draw: int, steps: slice, solution: Solution) -> None:
-        """Keep head kW, validity, extremes and reverse flow of one unit."""
-        self._head[run][draw, steps] = np.where(solution.valid, solution.head_kw, np.nan)
-        self._reason[run][draw, steps] = solution.reason
-        found = reverse_flow_indicator(
-            solution, self._feeder.observed, self._study.calendar.step_hours
+    def _add(self, reducer: Reducer, rows: pd.DataFrame, run: tuple[str, str], day: int) -> None:
+        """Give rows of a stack of draws to a reducer, with the keys of the study."""
+        if rows.empty:
+            return
+        steps = self._study.calendar.steps_per_day
+        draw, step = np.divmod(rows["step"].to_numpy(), steps)
+        reducer.add(
+            keyed(
+                rows.assign(step=step),
+                policy=run[0],
+                case=run[1],
+                draw=NO_DRAW if without_chance(*run) else draw,
+                calendar=self._study.calendar,
+                step=day * steps,
+            )
         )
-        found["first_step"] = np.where(
-            found["first_step"] >= 0,
-            found["first_step"] + steps.start,
-            self._study.calendar.n_steps,
-        )
+
+    def _note(self, run: tuple[str, str], day: int, whole: Solution) -> None:
+        """Keep head kW, validity, extremes and reverse flow of one day of a run."""
+        calendar = self._study.calendar
+        steps, valid = calendar.day_slice(day), whole.valid
+        by_draw = (-1, calendar.steps_per_day)
+        head = np.where(valid, whole.head_kw, np.nan)
+        self._head[run][:, steps] = head.reshape(by_draw)
+        self._reason[run][:, steps] = whole.reason.reshape(by_draw)
+        found = reverse_flow_indicator(whole, self._feeder.observed, calendar.step_hours)
+        reverse = (whole.flow_kw < -KW_TOLERANCE) & valid[:, None]
+        at_all = reverse.reshape(*by_draw, reverse.shape[1]).any(axis=0)
+        first = np.where(at_all.any(axis=0), at_all.argmax(axis=0) + steps.start, calendar.n_steps)
+        found["first_step"] = first
         before = self._reverse.get(run)
         if before is not None:
             found["reverse_kw"] = np.maximum(found["reverse_kw"], before["reverse_kw"])
             found["reverse_hours"] += before["reverse_hours"]
             found["first_step"] = np.minimum(found["first_step"], before["first_step"])
         self._reverse[run] = found
-        valid = solution.valid
         if valid.any():
             now = {
-                "v_min": solution.v_pu[valid].min(axis=0),
-                "v_max": solution.v_pu[valid].max(axis=0),
-                "loading_max": solution.loading_pct[valid].max(axis=0),
+                "v_min": whole.v_pu[valid].min(axis=0),
+                "v_max": whole.v_pu[valid].max(axis=0),
+                "loading_max": whole.loading_pct[valid].max(axis=0),
             }
             kept = self._extremes.setdefault(run, now)
             kept["v_min"] = np.minimum(kept["v_min"], now["v_min"])
@@ -300,3 +306,8 @@ class StudyReducer:
             split_phase=self._split,
             content=self._content,
         )
+
+
+def _for_each(reference: list[Solution], draws: int) -> Solution:
+    """Return the reference of each draw; one without chance serves them all."""
+    return stacked(reference if len(reference) == draws else reference[:1] * draws)

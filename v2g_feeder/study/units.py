@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from v2g_feeder.conventions import BOUNDING_CASES, NO_DRAW, Policy
+from v2g_feeder.conventions import Policy
 from v2g_feeder.feeder.engine import shared_engine
 from v2g_feeder.powerflow.opendss import Circuit, Runner
 from v2g_feeder.powerflow.solution import Solution
@@ -49,12 +49,6 @@ class Unit(NamedTuple):
     def label(self) -> str:
         """Name of the unit's file and in messages."""
         return f"d{self.day:03d}_{self.policy}_{self.case}_{self.draw:04d}"
-
-    @property
-    def draw_key(self) -> int:
-        """The ``draw`` of tables: -1 where there is no chance."""
-        fixed = self.policy == Policy.NO_EV or self.case in BOUNDING_CASES
-        return NO_DRAW if fixed else self.draw
 
 
 @dataclass(frozen=True)
