@@ -166,8 +166,16 @@ def _phase_options(feeder: Feeder, bus: str, phases: str) -> list[Connection]:
     if feeder.buses.loc[bus, "wiring"] == Wiring.FOUR_WIRE:
         return [c for c in have if c == phases]
     if feeder.buses.loc[bus, "wiring"] == Wiring.SPLIT_PHASE:
-        return list(have) if feeder.buses.loc[bus, "phase"] == phases else []
+        return list(have) if feeder.buses.loc[bus, "phase"][:1] == phases else []
     return [c for c in have if c[0] == phases and len(c) == 2]
+
+
+def _has_phase(feeder: Feeder, bus: str, connection: str, phase: str) -> bool:
+    """Whether a customer's own connection has a phase; line to line belongs to its first phase."""
+    if connection == Connection.ABC:
+        return bool(_phase_options(feeder, bus, phase))
+    own = feeder.buses.loc[bus, "phase"] if connection == Connection.SPLIT else connection
+    return bool(own[:1] == phase)
 
 
 def _kv_problem(
@@ -198,7 +206,10 @@ def _customer_sites(
     """Return (bus, connection) by vehicle, one vehicle a customer."""
     pool = customers
     if place.phases in _NODE:
-        keep = [bool(_phase_options(feeder, bus, place.phases)) for bus in customers["bus"]]
+        keep = [
+            _has_phase(feeder, bus, connection, place.phases)
+            for bus, connection in zip(customers["bus"], customers["connection"], strict=True)
+        ]
         pool = customers[keep]
     elif place.phases == "balanced":
         pool = customers
@@ -214,10 +225,8 @@ def _customer_sites(
     sites: list[tuple[str, Connection]] = []
     for bus, connection in zip(chosen["bus"], chosen["connection"], strict=True):
         options = [Connection(connection)]
-        if place.phases in _NODE:
+        if place.phases != "as_load" and connection == Connection.ABC:
             options = _phase_options(feeder, bus, place.phases)
-        elif place.phases == "balanced" and connection == Connection.ABC:
-            options = _phase_options(feeder, bus, "balanced")
         sites.append((bus, options[len(sites) % len(options)]))
     return sites
 

@@ -218,8 +218,8 @@ class Runner:
         found = []
         for copy, at, kind in wanted:
             raw = self._solve(copy * steps + step, LOCKED)
-            if raw.converged:
-                found.append((at, kind, (self.probe.voltages(raw) - before).astype(np.float32)))
+            after = self.probe.voltages(raw) if raw.converged else np.full_like(before, np.nan)
+            found.append((at, kind, (after - before).astype(np.float32)))
         return found
 
     def _restore(self, state: ControlState) -> None:
