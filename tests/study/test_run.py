@@ -139,7 +139,8 @@ def test_a_feeder_with_no_valid_step_is_an_error_that_says_where(write_study, tm
     master = tmp_path / "heavier.dss"
     model = (shipped("feeders") / "ieee34" / "master.dss").as_posix()
     master.write_text(f'Redirect "{model}"\nSet LoadMult=3\n')
-    with pytest.raises(FeederError, match=r"96 steps (load shed|not converged).*lowest voltage, 0\.\d+ pu, is at"):
+    words = r"96 steps (load shed|not converged).*lowest voltage, 0\.\d+ pu, is at"
+    with pytest.raises(FeederError, match=words):
         run(
             write_study,
             tmp_path / "heavier",
