@@ -103,9 +103,10 @@ def _print(summary: dict[str, Any], folder: Path) -> None:
     ]
     none = sum(kept for key, kept in hours.items() if key[0] == "no_ev")
     show_table(
-        "Runs, mean over draws; harm and relief in place-hours of the modelled days, against\n"
-        f"the reference run. Without EVs, {none:.1f} place-hours break a limit already.",
-        ["policy", "case", "head peak kW", "at", "harm", "relief"],
+        "Runs, mean over draws: peak at the head; harm and relief against the reference\n"
+        "run, in place-hours of the modelled days. Without EVs, "
+        f"{none:.1f} place-hours break a limit.",
+        ["policy", "case", "peak kW", "at", "harm", "relief"],
         rows,
     )
     click.echo(f"\nreport: {folder / 'report.html'}")
