@@ -6,7 +6,7 @@ direction depends on is decided here, once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,12 +18,12 @@ from v2g_feeder.feeder.findings import Finding, FindingKind
 from v2g_feeder.feeder.topology import Edge, Tree, Winding, walk, wiring_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from v2g_feeder.feeder.engine import Engine, SeriesElement
 
-__all__ = ["LOW_VOLTAGE_KV", "Feeder", "read_feeder"]
+__all__ = ["LOW_VOLTAGE_KV", "Feeder", "phase_letters", "read_feeder"]
 
 LOW_VOLTAGE_KV: Final = 0.6
 """Nominal line-to-line kV up to which a bus is low voltage (ANSI C84.1, service classes)."""
@@ -173,7 +173,7 @@ def read_feeder(engine: Engine, master: Path) -> Feeder:
         tree=tree,
     )
     findings = (*_bus_findings(feeder), *_element_findings(feeder, transformers, stated))
-    return Feeder(**{**feeder.__dict__, "findings": findings})
+    return replace(feeder, findings=findings)
 
 
 def _bus_of(element: str, elements: pd.DataFrame) -> str:
@@ -409,12 +409,23 @@ def _phase_of_services(
         if wiring.get(above) == Wiring.SPLIT_PHASE:
             primary[bus] = primary.get(above, "")
         else:
-            numbers = [
-                int(nodes[node].rsplit(".", 1)[1]) for node in names[element].nodes[0] if node >= 0
-            ]
-            letters = "".join(_PHASES[number - 1] for number in sorted(numbers) if number <= 3)
-            primary[bus] = "CA" if letters == "AC" else letters
+            primary[bus] = phase_letters(nodes, names[element].nodes[0])
     phase.update(primary)
+
+
+def phase_letters(nodes: Sequence[str], at: Iterable[int]) -> str:
+    """Return the phases of node indices: ``A``, ``CA``, ``ABC``; ground (-1) has none.
+
+    Parameters
+    ----------
+    nodes
+        Node names in the engine's order.
+    at
+        Indices into them.
+    """
+    numbers = {int(nodes[node].rsplit(".", 1)[1]) for node in at if node >= 0}
+    letters = "".join(_PHASES[number - 1] for number in sorted(numbers) if number <= 3)
+    return "CA" if letters == "AC" else letters
 
 
 def _bus_findings(feeder: Feeder) -> list[Finding]:

@@ -20,7 +20,7 @@ import yaml
 
 from v2g_feeder.conventions import Connection, Wiring
 from v2g_feeder.errors import Problem
-from v2g_feeder.feeder.model import LOW_VOLTAGE_KV
+from v2g_feeder.feeder.model import LOW_VOLTAGE_KV, phase_letters
 
 if TYPE_CHECKING:
     from v2g_feeder.feeder.model import Feeder
@@ -34,7 +34,6 @@ __all__ = [
 ]
 
 _FEET_PER_M: Final = 1 / 0.3048
-_PHASES: Final = "ABC"
 _SPLIT_BASE_KV: Final = 0.207846  # 120 V to neutral, written line to line as OpenDSS wants it
 _COLUMNS: Final = ["customer", "load", "bus", "connection", "kw", "transformer"]
 
@@ -129,9 +128,7 @@ def connection_of(feeder: Feeder, bus: str, nodes: tuple[int, ...]) -> Connectio
     """Return the connection of a load from the node indices that it is tied to."""
     if feeder.buses.loc[bus, "wiring"] == Wiring.SPLIT_PHASE:
         return Connection.SPLIT
-    numbers = {int(feeder.nodes[node].rsplit(".", 1)[1]) for node in nodes if node >= 0}
-    letters = "".join(_PHASES[number - 1] for number in sorted(numbers) if number <= 3)
-    return Connection({"AC": "CA"}.get(letters, letters))
+    return Connection(phase_letters(feeder.nodes, nodes))
 
 
 def build_secondaries(feeder: Feeder, settings: SecondarySettings) -> Secondaries:

@@ -304,11 +304,7 @@ def _base_gate(feeder: Feeder, circuit: Circuit) -> LoadGate:
     own = feeder.loads["name"].str.startswith(f"{EV_NAME}_")
     shape_of = dict(circuit.base_load.shape_of)
     kept = feeder.loads[~own & feeder.loads["name"].isin(shape_of.keys())]
-    return make_gate(Feeder(**{**_fields(feeder), "loads": kept}), shape_of)
-
-
-def _fields(feeder: Feeder) -> dict[str, object]:
-    return {name: getattr(feeder, name) for name in Feeder.__dataclass_fields__}
+    return make_gate(replace(feeder, loads=kept), shape_of)
 
 
 def _ev_terminals(

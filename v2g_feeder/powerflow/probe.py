@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from v2g_feeder.conventions import Wiring
-from v2g_feeder.feeder.model import LOW_VOLTAGE_KV
+from v2g_feeder.feeder.model import LOW_VOLTAGE_KV, phase_letters
 from v2g_feeder.powerflow.solution import Observed, Reason
 
 if TYPE_CHECKING:
@@ -323,15 +323,9 @@ def _flow_index(
         start.append(len(amp))
         amp += range(first, first + len(nodes))
         node += nodes
-        rows.append((element.name, kind, row.bus1, _phases_of(feeder, nodes)))
+        rows.append((element.name, kind, row.bus1, phase_letters(feeder.nodes, nodes)))
     table = pd.DataFrame(rows, columns=["element", "kind", "bus", "phase"])
     return table, np.array(node, int), np.array(amp, int), np.array(start, int)
-
-
-def _phases_of(feeder: Feeder, nodes: Sequence[int]) -> str:
-    numbers = {int(feeder.nodes[node].rsplit(".", 1)[1]) for node in nodes if node >= 0}
-    letters = "".join(_LETTERS[number - 1] for number in sorted(numbers) if number <= 3)
-    return "CA" if letters == "AC" else letters
 
 
 def _element_table(places: Sequence[tuple[SeriesElement, Any]], feeder: Feeder) -> pd.DataFrame:
@@ -350,7 +344,7 @@ def _element_table(places: Sequence[tuple[SeriesElement, Any]], feeder: Feeder) 
                 "bus": row.bus1,
                 "phase": feeder.buses.loc[row.bus1, "phase"]
                 if split
-                else _phases_of(feeder, element.nodes[terminal]),
+                else phase_letters(feeder.nodes, element.nodes[terminal]),
                 "basis": "normal amps" if by_amps else "nameplate kVA",
                 "rating_a": row.rating_a,
                 "rating_kva": by_line if by_amps else row.rating_kva,
