@@ -40,6 +40,9 @@ class Policy(StrEnum):
     UNCONTROLLED = "uncontrolled"
     MANAGED = "managed"
     EXPORT = "export"
+    TIME_OF_USE = "time_of_use"
+    V2H = "v2h"
+    PRICE = "price"
 
 
 class Case(StrEnum):
@@ -142,15 +145,17 @@ def reference_of(policy: str, case: str) -> tuple[str, str] | None:
     """Return the (policy, case) that a run is judged against on the same draw.
 
     Export is judged against managed charging of the same case, so that what differs is the export
-    and not who is enrolled; managed against uncontrolled of the same case; uncontrolled against no
-    EVs at all. Bounding cases have no draw and are judged against no EVs. The reference of
-    ``no_ev`` is ``None``.
+    and not who is enrolled; so are ``v2h`` and ``price``. Managed and ``time_of_use`` are judged
+    against uncontrolled of the same case, uncontrolled against no EVs at all. Bounding cases have
+    no draw and are judged against no EVs. The reference of ``no_ev`` is ``None``.
     """
     if policy == Policy.NO_EV:
         return None
     if policy == Policy.UNCONTROLLED or case in BOUNDING_CASES:
         return (Policy.NO_EV, Case.EXPECTED)
-    return (Policy.UNCONTROLLED if policy == Policy.MANAGED else Policy.MANAGED, case)
+    if policy in (Policy.MANAGED, Policy.TIME_OF_USE):
+        return (Policy.UNCONTROLLED, case)
+    return (Policy.MANAGED, case)
 
 
 def without_chance(policy: str, case: str) -> bool:

@@ -90,9 +90,13 @@ def test_power_balances_at_every_step(small_result):
         losses = data["losses_kw"].sel(policy="export", case="expected").isel(draw=0).values
         none = data["head_kw"].sel(policy="no_ev", case="expected").isel(draw=0).values
         none_losses = data["losses_kw"].sel(policy="no_ev", case="expected").isel(draw=0).values
+        tap = data["tap"].sel(case="expected").isel(draw=0)
+        same = (tap.sel(policy="export") == tap.sel(policy="no_ev")).all("regulator").values
     # base loads of IEEE 123 answer to voltage, so the balance is that of the change, within 2 %
+    # where no tap moved
     change = (head - losses) - (none - none_losses)
-    assert np.abs(change - evs).max() < 0.02 * np.abs(evs).max()
+    assert same.sum() > len(same) / 4
+    assert np.abs(change - evs)[same].max() < 0.02 * np.abs(evs).max()
 
 
 def test_one_seed_gives_one_hash_for_one_and_two_workers(small_summary, write_study, tmp_path):

@@ -7,18 +7,17 @@ from typing import Final
 
 import click
 
-from v2g_feeder.conventions import Case, Policy
+from v2g_feeder.conventions import Policy
 
 __all__ = ["export"]
 
 _POLICIES: Final = [str(policy) for policy in Policy]
-_CASES: Final = [str(case) for case in Case]
 
 
 @click.command()
 @click.argument("result", type=click.Path(path_type=Path))
 @click.option("--policy", type=click.Choice(_POLICIES), default="export", show_default=True)
-@click.option("--case", type=click.Choice(_CASES), default="expected", show_default=True)
+@click.option("--case", default="expected", show_default=True, help="One of the study's cases.")
 @click.option("--draw", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), help="New folder; default beside RESULT.")
 def export(result: Path, policy: str, case: str, draw: int, out: Path | None) -> None:

@@ -14,7 +14,9 @@ import click
 import v2g_feeder
 from v2g_feeder.cli.check import check
 from v2g_feeder.cli.export import export
+from v2g_feeder.cli.fit import fit
 from v2g_feeder.cli.init import init
+from v2g_feeder.cli.shapes import shapes
 from v2g_feeder.cli.study import study
 from v2g_feeder.errors import InputError, V2GFeederError
 
@@ -70,5 +72,5 @@ def main(debug: bool) -> None:  # read from the context by _Commands
     """Hosting-capacity studies of bidirectional EV charging on distribution feeders."""
 
 
-for command in (study, check, init, export):
+for command in (study, shapes, check, init, fit, export):
     main.add_command(command)

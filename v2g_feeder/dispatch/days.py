@@ -23,6 +23,6 @@ def day_steps(day: int, step_minutes: int = 60) -> slice:
 
 
 def fortnight(weekday_kw: np.ndarray, weekend_kw: np.ndarray, *, n_days: int = 14) -> np.ndarray:
-    """Return a signal over ``n_days`` from Monday, ``[step]``, from two days ``[step of day]``."""
+    """Return a signal over ``n_days`` from Monday from two days; the last axis is the step."""
     days = [weekend_kw if day % 7 >= 5 else weekday_kw for day in range(n_days)]
-    return np.concatenate(days)
+    return np.concatenate(days, axis=-1)

@@ -22,7 +22,8 @@ class Event:
     Parameters
     ----------
     start_h, end_h
-        Hours of the day, 0 to 24, on a step boundary; the end is after the start.
+        Hours of the day, 0 to 24, on a step boundary. An end before the start is on the next day;
+        the event then belongs to the day on which it starts.
     request_kw
         Export asked for at the grid side, kW, a magnitude (0 or more).
     days
@@ -49,9 +50,8 @@ class Event:
             elif not float(hour * 60 / step_minutes).is_integer():
                 message = f"{hour:g} is not on a step of {step_minutes} minutes"
                 problems.append(Problem(f"{where}.{key}", message, "use a shorter step"))
-        if not problems and self.end_h <= self.start_h:
-            hint = "an event over midnight is not supported"
-            problems.append(Problem(f"{where}.end_h", "not after start_h", hint))
+        if not problems and self.end_h == self.start_h:
+            problems.append(Problem(f"{where}.end_h", "is start_h: an event of no length"))
         return problems
 
     def windows(self, n_days: int, step_minutes: int) -> np.ndarray:
@@ -62,5 +62,6 @@ class Event:
         days = np.arange(n_days)
         weekend = days % 7 >= 5
         chosen = {"all": weekend | True, "weekdays": ~weekend, "weekends": weekend}[self.days]
-        hours = days[chosen, None] * 24 + np.array([self.start_h, self.end_h])
-        return np.asarray(np.rint(hours * 60 / step_minutes), dtype=int)
+        end_h = self.end_h if self.end_h > self.start_h else self.end_h + 24
+        hours = days[chosen, None] * 24 + np.array([self.start_h, end_h])
+        return np.asarray(np.rint(np.minimum(hours, n_days * 24) * 60 / step_minutes), dtype=int)

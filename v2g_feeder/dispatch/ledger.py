@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numba import njit
 
-from v2g_feeder.dispatch.result import spread_over_steps
+from v2g_feeder.dispatch.battery import flat, unflat
+from v2g_feeder.dispatch.draws import over_draws
 
 if TYPE_CHECKING:
     from v2g_feeder.dispatch.result import Dispatch
@@ -80,15 +82,16 @@ def ledger(dispatch: Dispatch) -> Ledger:
     Ledger
         ``available_4h`` is the power that its vehicles could sustain for four hours,
         ``available_2h`` what comes on top for two hours only, ``available_1h`` for one hour only;
-        all on top of ``exported``. ``needed_for_departure`` includes vehicles that leave within
-        the hour. ``site_limit`` holds bidirectional vehicles whose site may not export.
-        ``no_port`` and ``feeder_limit`` are 0: homes have a port a vehicle, and no envelope is
-        applied in this stage.
+        all on top of ``exported``. ``not_enrolled`` includes vehicles whose warranty or owner does
+        not allow it. ``needed_for_departure`` includes vehicles that leave, or were
+        said to leave, within the hour. ``no_port`` holds vehicles that wait at a depot,
+        ``site_limit`` those whose site may not export, and what exceeds its limit.
+        ``feeder_limit`` is 0: no envelope is applied in this stage.
     """
+    vehicles, case = dispatch.vehicles, dispatch.case
     draws, _, steps = dispatch.kw.shape
     kw = np.zeros((draws, len(LEDGER_ROWS), steps))
-    vehicles, case = dispatch.vehicles, dispatch.case
-    enrolled = case.is_enrolled(vehicles)
+    enrolled = case.is_enrolled(vehicles) & vehicles.accepted
     out = {
         "not_bidirectional": ~vehicles.bidirectional,
         "not_enrolled": vehicles.bidirectional & ~enrolled,
@@ -96,117 +99,207 @@ def ledger(dispatch: Dispatch) -> Ledger:
     for name, mask in out.items():
         kw[:, LEDGER_ROWS.index(name)] = vehicles.rated_kw[mask].sum()
     chosen = np.flatnonzero(vehicles.bidirectional & enrolled)
-    for draw in range(draws):
-        for name, values in _rows(_Part.of(dispatch, draw, chosen)).items():
-            kw[draw, LEDGER_ROWS.index(name)] = values.sum(axis=0)
+    if len(chosen) and draws:
+        over_draws(
+            lambda draw: _book_draw(dispatch, draw, chosen, kw[draw]),
+            range(draws),
+            dispatch.kw.size,
+        )
     return Ledger(kw, vehicles.nameplate_kw, dispatch.step_minutes)
 
 
-@dataclass(frozen=True)
-class _Part:
-    """The enrolled bidirectional vehicles of one draw; columns ``[vehicle, 1]``."""
+def _book_draw(dispatch: Dispatch, draw: int, chosen: np.ndarray, book: np.ndarray) -> None:
+    """Book the ``chosen`` vehicles of a draw into ``book``, ``[row, step]``."""
+    vehicles, chance, sessions = dispatch.vehicles, dispatch.chance[draw], dispatch.sessions[draw]
+    case = dispatch.case
+    stated = sessions.stated_h if case.stated_error else sessions.departure_h
+    until = np.minimum(sessions.departure_h, stated)
+    export_kw = np.array([site.export_kw for site in vehicles.sites], float)
+    _book(
+        chosen,
+        _Cars(
+            *(getattr(vehicles, key) for key in ("rated_kw", "export_kw", "eta_c", "eta_d")),
+            vehicles.battery_kwh,
+            vehicles.reserve_soc * vehicles.battery_kwh,
+            vehicles.departure_soc * vehicles.battery_kwh,
+            *(vehicles.taper_soc, vehicles.taper_floor, vehicles.fleet),
+        ),
+        _Run(
+            *(dispatch.step_hours, dispatch.kw[draw], dispatch.soe_kwh[draw]),
+            dispatch.plugged[draw],
+            chance.declines(case),
+            ~chance.answers(case),
+            ~vehicles.permitted,
+        ),
+        _intervals(sessions.vehicle, np.maximum(sessions.arrival_h, 0.0), until, len(vehicles)),
+        _intervals(
+            *(sessions.away_vehicle, sessions.away_start_h, sessions.away_end_h), len(vehicles)
+        ),
+        _intervals(
+            *(sessions.waiting_vehicle, sessions.waiting_start_h, sessions.waiting_end_h),
+            len(vehicles),
+        ),
+        export_kw,
+        book,
+    )
+
+
+class _Cars(NamedTuple):
+    """Vehicles, ``[vehicle]``."""
 
     rated_kw: np.ndarray
     export_kw: np.ndarray
     eta_c: np.ndarray
     eta_d: np.ndarray
+    battery_kwh: np.ndarray
     reserve_kwh: np.ndarray
     target_kwh: np.ndarray
-    kw: np.ndarray  # this and all that follow: [vehicle, step]
-    soe_kwh: np.ndarray  # after driving, before this step's power
+    taper_soc: np.ndarray
+    taper_floor: np.ndarray
+    site: np.ndarray
+
+
+class _Run(NamedTuple):
+    """One draw; ``[vehicle, step]``, ``[vehicle, day]``, and ``[vehicle]`` at the end."""
+
+    step_h: float
+    kw: np.ndarray
+    soe_kwh: np.ndarray
     plugged: np.ndarray
-    away: np.ndarray
-    hours_left: np.ndarray  # from the step's beginning to unplugging
     declines: np.ndarray
     silent: np.ndarray
     forbidden: np.ndarray
 
-    @classmethod
-    def of(cls, dispatch: Dispatch, draw: int, chosen: np.ndarray) -> _Part:
-        """Cut the ``chosen`` vehicles out of a draw."""
-        vehicles, chance, h = dispatch.vehicles, dispatch.chance[draw], dispatch.step_hours
-        _, count, steps = dispatch.kw.shape
-        kw = np.ascontiguousarray(dispatch.kw[draw][chosen])
-        day = (np.arange(steps) * dispatch.step_minutes) // 1440
-        eta_c, eta_d = vehicles.eta_c[chosen, None], vehicles.eta_d[chosen, None]
-        battery = vehicles.battery_kwh[chosen, None]
-        plugged = np.ascontiguousarray(dispatch.plugged[draw][chosen])
-        gained = np.where(kw > 0, kw * eta_c, kw / eta_d) * h
-        sessions = dispatch.sessions[draw]
-        absences = (sessions.away_vehicle, sessions.away_start_h, sessions.away_end_h)
-        away = spread_over_steps(*absences, (steps, count), h).T[chosen]
-        silent = ~chance.answers(dispatch.case)[chosen][:, day]
-        return cls(
-            vehicles.rated_kw[chosen, None],
-            vehicles.export_kw[chosen, None],
-            eta_c,
-            eta_d,
-            vehicles.reserve_soc[chosen, None] * battery,
-            vehicles.departure_soc[chosen, None] * battery,
-            kw,
-            dispatch.soe_kwh[draw][chosen, 1:] - gained,
-            plugged,
-            np.minimum(away, 1 - plugged),
-            _hours_left(dispatch, draw)[chosen],
-            chance.declines(dispatch.case)[chosen][:, day],
-            silent,
-            np.broadcast_to(~vehicles.permitted[chosen, None], silent.shape),
-        )
+
+class _Intervals(NamedTuple):
+    """Disjoint intervals of each vehicle; those of ``i`` are ``first[i]`` to ``first[i + 1]``."""
+
+    first: np.ndarray
+    start_h: np.ndarray
+    end_h: np.ndarray
 
 
-def _rows(part: _Part) -> dict[str, np.ndarray]:
-    """Return the rows of a part, each ``[vehicle, step]`` in kW."""
-    plugged = part.rated_kw * part.plugged
-    away = part.rated_kw * part.away
-    able = np.minimum(plugged, part.export_kw * part.plugged)
-    exported = np.minimum(np.maximum(-part.kw, 0.0), able)
-    unheld, sustained = _sustained(part, able)
-    added = {hours: np.maximum(power - exported, 0.0) for hours, power in sustained.items()}
-    above = np.maximum(unheld - exported, 0.0)
-    free = ~(part.declines | part.silent | part.forbidden)
-    return {
-        "away": away,
-        "unplugged": part.rated_kw - plugged - away,
-        "charger_limit": plugged - able,
-        "below_reserve": able - exported - above,
-        "needed_for_departure": above - added[1],
-        "opted_out": added[1] * part.declines,
-        "no_communication": added[1] * (part.silent & ~part.declines),
-        "site_limit": added[1] * (part.forbidden & ~part.silent & ~part.declines),
-        "available_4h": added[4] * free,
-        "available_2h": (added[2] - added[4]) * free,
-        "available_1h": (added[1] - added[2]) * free,
-        "exported": exported,
-    }
+def _intervals(
+    vehicle: np.ndarray, start_h: np.ndarray, end_h: np.ndarray, vehicles: int
+) -> _Intervals:
+    """Return sorted intervals by vehicle."""
+    first = np.searchsorted(vehicle, np.arange(vehicles + 1))
+    return _Intervals(first, np.asarray(start_h, float), np.asarray(end_h, float))
 
 
-def _sustained(part: _Part, able_kw: np.ndarray) -> tuple[np.ndarray, dict[int, np.ndarray]]:
-    """Return the export that the reserve allows for 1 h, and what is sustained for 1, 2 and 4 h.
+_ROW: Final = {name: number for number, name in enumerate(LEDGER_ROWS)}
+_AWAY, _UNPLUGGED, _NO_PORT = _ROW["away"], _ROW["unplugged"], _ROW["no_port"]
+_RESERVE, _DEPARTURE = _ROW["below_reserve"], _ROW["needed_for_departure"]
+_DECLINED, _SILENT = _ROW["opted_out"], _ROW["no_communication"]
+_CHARGER, _SITE = _ROW["charger_limit"], _ROW["site_limit"]
+_FOR_4H, _FOR_2H, _FOR_1H = _ROW["available_4h"], _ROW["available_2h"], _ROW["available_1h"]
+_EXPORTED = _ROW["exported"]
 
-    All ``[vehicle, step]`` in kW, at most ``able_kw``, each at most the one before.
+
+@njit(cache=True, nogil=True)
+def _book(
+    chosen: np.ndarray,
+    cars: _Cars,
+    run: _Run,
+    stays: _Intervals,
+    away: _Intervals,
+    waiting: _Intervals,
+    site_export_kw: np.ndarray,
+    book: np.ndarray,
+) -> None:
+    """Book every step of the ``chosen`` vehicles, then what their sites cannot take."""
+    steps, h = run.kw.shape[1], run.step_h
+    at_site = np.zeros((len(site_export_kw), 4, steps))  # available for 4, 2, 1 h, exported
+    for i in chosen:
+        stay, out, wait = stays.first[i], away.first[i], waiting.first[i]
+        for t in range(steps):
+            now = t * h
+            while stay < stays.first[i + 1] - 1 and stays.start_h[stay + 1] < now + h - 1e-9:
+                stay += 1
+            out, gone = _inside(away, out, i, now, h)
+            wait, waits = _inside(waiting, wait, i, now, h)
+            until = stays.end_h[stay] if stay < stays.first[i + 1] else 0.0
+            day = int(now // 24)
+            rated, inside = cars.rated_kw[i], run.plugged[i, t]
+            gone = min(gone, 1.0 - inside)
+            waits = min(waits, 1.0 - inside - gone)
+            plugged, able = rated * inside, min(rated, cars.export_kw[i]) * inside
+            exported = min(max(-run.kw[i, t], 0.0), able)
+            book[_AWAY, t] += rated * gone
+            book[_NO_PORT, t] += rated * waits
+            book[_UNPLUGGED, t] += rated - plugged - rated * gone - rated * waits
+            if inside <= 0.0:
+                continue
+            book[_CHARGER, t] += plugged - able
+            unheld, for_1h, for_2h, for_4h = _sustained(i, t, able, until - now, cars, run)
+            above = max(unheld - exported, 0.0)
+            for_1h, for_2h = max(for_1h - exported, 0.0), max(for_2h - exported, 0.0)
+            for_4h = max(for_4h - exported, 0.0)
+            book[_EXPORTED, t] += exported
+            book[_RESERVE, t] += able - exported - above
+            book[_DEPARTURE, t] += above - for_1h
+            at_site[cars.site[i], 3, t] += exported
+            if run.declines[i, day]:
+                book[_DECLINED, t] += for_1h
+            elif run.silent[i, day]:
+                book[_SILENT, t] += for_1h
+            elif run.forbidden[i]:
+                book[_SITE, t] += for_1h
+            else:
+                at_site[cars.site[i], 0, t] += for_4h
+                at_site[cars.site[i], 1, t] += for_2h - for_4h
+                at_site[cars.site[i], 2, t] += for_1h - for_2h
+    for site in range(len(site_export_kw)):
+        for t in range(steps):
+            available = at_site[site, :3, t].sum()
+            room = max(site_export_kw[site] - at_site[site, 3, t], 0.0)
+            part = min(room / available, 1.0) if available > 0.0 else 0.0
+            book[_FOR_4H, t] += at_site[site, 0, t] * part
+            book[_FOR_2H, t] += at_site[site, 1, t] * part
+            book[_FOR_1H, t] += at_site[site, 2, t] * part
+            book[_SITE, t] += available * (1.0 - part)
+
+
+@njit(cache=True, nogil=True)
+def _inside(of: _Intervals, at: int, i: int, now: float, h: float) -> tuple[int, float]:
+    """Return the share of a step that lies in a vehicle's intervals, going on from ``at``."""
+    share, last = 0.0, of.first[i + 1]
+    while at < last and of.end_h[at] <= now:
+        at += 1
+    number = at
+    while number < last and of.start_h[number] < now + h:
+        share += (min(of.end_h[number], now + h) - max(of.start_h[number], now)) / h
+        number += 1
+    return at, min(share, 1.0)
+
+
+@njit(cache=True, nogil=True)
+def _sustained(
+    i: int, t: int, able_kw: float, left_h: float, cars: _Cars, run: _Run
+) -> tuple[float, float, float, float]:
+    """Return the export that the reserve allows for 1 h, and what departure leaves of it.
+
+    The last three are sustained for 1, 2 and 4 h, in kW, each at most the one before.
     """
-    above_reserve = np.maximum(part.soe_kwh - part.reserve_kwh, 0.0)
-    unheld = np.minimum(able_kw, above_reserve * part.eta_d)
-    sustained: dict[int, np.ndarray] = {}
-    power = unheld
-    for hours in (1, 2, 4):
-        fastest = part.eta_c * part.rated_kw
-        later = fastest * np.maximum(part.hours_left - hours, 0.0)
-        spare = np.clip(part.soe_kwh - part.target_kwh + later, 0.0, above_reserve)
-        spare *= part.hours_left >= hours
-        power = np.minimum(power, spare * part.eta_d / hours)
-        sustained[hours] = power
-    return unheld, sustained
+    kw, eta_d = run.kw[i, t], cars.eta_d[i]
+    gained = run.step_h * (kw * cars.eta_c[i] if kw > 0.0 else kw / eta_d)
+    soe = run.soe_kwh[i, t + 1] - gained  # after driving, before this step's power
+    above = max(soe - cars.reserve_kwh[i], 0.0)
+    unheld = min(able_kw, above * eta_d)
+    one = min(unheld, _spare(i, soe, above, left_h, 1.0, cars) * eta_d)
+    two = min(one, _spare(i, soe, above, left_h, 2.0, cars) * eta_d / 2.0)
+    four = min(two, _spare(i, soe, above, left_h, 4.0, cars) * eta_d / 4.0)
+    return unheld, one, two, four
 
 
-def _hours_left(dispatch: Dispatch, draw: int) -> np.ndarray:
-    """Return the hours from each step's beginning to unplugging, ``[vehicle, step]``, or 0."""
-    sessions = dispatch.sessions[draw]
-    _, count, steps = dispatch.kw.shape
-    h = dispatch.step_hours
-    until = np.zeros((steps, count))
-    first = np.floor(np.maximum(sessions.arrival_h, 0.0) / h + 1e-9).astype(int)
-    inside = first < steps
-    until[first[inside], sessions.vehicle[inside]] = sessions.departure_h[inside]
-    until = np.maximum.accumulate(until, axis=0)
-    return np.maximum(until - np.arange(steps)[:, None] * h, 0.0).T
+@njit(cache=True, nogil=True)
+def _spare(
+    i: int, soe_kwh: float, above_kwh: float, left_h: float, hours: float, cars: _Cars
+) -> float:
+    """Return what can be taken over some hours and charged again by departure, kWh."""
+    if left_h < hours:
+        return 0.0
+    battery, s0, f = cars.battery_kwh[i], cars.taper_soc[i], cars.taper_floor[i]
+    later = cars.eta_c[i] * cars.rated_kw[i] * (left_h - hours)
+    keep = unflat(flat(cars.target_kwh[i], battery, s0, f) - later, battery, s0, f)
+    return min(max(soe_kwh - keep, 0.0), above_kwh)

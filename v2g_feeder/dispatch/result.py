@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from v2g_feeder.dispatch.events import Event
+    from v2g_feeder.dispatch.kernel import State, Stays
     from v2g_feeder.fleet.participation import Participation, ParticipationDraw
     from v2g_feeder.fleet.sessions import Sessions
     from v2g_feeder.fleet.vehicles import Vehicles
 
-__all__ = ["Dispatch", "spread_over_steps"]
+__all__ = ["Dispatch"]
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,8 @@ class Dispatch:
         What was asked for.
     step_minutes
         Length of a step.
-    vehicles, sessions, chance
-        The inputs; ``sessions`` are those that took place in the case, one entry a draw.
+    vehicles, sessions, chance, signal_kw
+        The inputs; ``sessions`` and ``chance`` have one entry a draw.
     kw
         Mean power at the grid side, ``[draw, vehicle, step]``, kW; above 0 draws from the grid.
     soe_kwh
@@ -39,10 +40,12 @@ class Dispatch:
     plugged
         Share of the step in which the vehicle is plugged in, ``[draw, vehicle, step]``.
     stays
-        One row a session: ``draw, vehicle, arrival_h, departure_h, driven_kwh, public_kwh`` (topped
-        up in public before arrival), ``soe_arrival_kwh, soe_departure_kwh, target_kwh, reachable``
-        (at full power from plug-in, within the period) and ``shortfall_kwh``. A session that goes
-        on after the period has no departure: its last columns are NaN and False.
+        One row a session: ``draw, vehicle, arrival_h`` (0 if it was under way), ``departure_h,
+        stated_h`` (what the dispatch was told), ``driven_kwh, public_kwh`` (topped up in public
+        before arrival), ``swapped_kwh`` (what another car brings more than the one before left),
+        ``soe_arrival_kwh, soe_departure_kwh, target_kwh, reachable`` (at full power from plug-in,
+        within the period) and ``shortfall_kwh``. A session that goes on after the period has no
+        departure: its last columns are NaN and False.
     """
 
     policy: str
@@ -52,6 +55,7 @@ class Dispatch:
     vehicles: Vehicles
     sessions: tuple[Sessions, ...]
     chance: tuple[ParticipationDraw, ...]
+    signal_kw: np.ndarray
     kw: np.ndarray
     soe_kwh: np.ndarray
     plugged: np.ndarray
@@ -73,67 +77,47 @@ class Dispatch:
         return np.asarray(self.kw.sum(axis=1))
 
 
-def spread_over_steps(
-    vehicle: np.ndarray,
-    start_h: np.ndarray,
-    end_h: np.ndarray,
-    shape: tuple[int, int],
-    step_hours: float,
-) -> np.ndarray:
-    """Return the share of each step that lies in the intervals of each vehicle.
+def stays_table(
+    runs: Sequence[tuple[Stays, State]], target_kwh: np.ndarray, step_hours: float
+) -> pd.DataFrame:
+    """Return one row a session of all draws, with its energy at departure.
 
     Parameters
     ----------
-    vehicle, start_h, end_h
-        Disjoint intervals, hours from the beginning; cut at the ends of the period.
-    shape
-        Number of steps and of vehicles.
+    runs
+        Stays and state, one pair a draw.
+    target_kwh
+        Departure target, ``[vehicle]``.
     step_hours
         Length of a step, h.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shares 0 to 1, ``[step, vehicle]``.
     """
-    steps, count = shape
-    share = np.zeros((steps + 2) * count)
-    for hours, sign in ((start_h, 1.0), (end_h, -1.0)):
-        at = np.clip(hours / step_hours, 0, steps)
-        step = np.floor(at).astype(int)
-        inside = at - step
-        np.add.at(share, step * count + vehicle, sign * (1 - inside))
-        np.add.at(share, (step + 1) * count + vehicle, sign * inside)
-    rows = share.reshape(steps + 2, count)[:steps]
-    for later in range(1, steps):
-        rows[later] += rows[later - 1]
-    return np.clip(rows, 0.0, 1.0, out=rows)
+    tables = []
+    for draw, (stays, state) in enumerate(runs):
+        last = state.soe_kwh.shape[1] - 1
+        step = np.ceil(stays.departure_h / step_hours - 1e-9).astype(int)
+        ended = stays.departure_h <= last * step_hours + 1e-9
+        left = state.soe_kwh[stays.vehicle, np.minimum(step, last)]
+        target = target_kwh[stays.vehicle]
+        table = pd.DataFrame({"draw": draw, **{name: getattr(stays, name) for name in _COLUMNS}})
+        table["soe_departure_kwh"] = np.where(ended, left, np.nan)
+        table["target_kwh"] = target
+        table["reachable"] = stays.reachable & ended
+        table["shortfall_kwh"] = np.where(ended, np.maximum(target - left, 0.0), np.nan)
+        tables.append(table)
+    if not tables:
+        return pd.DataFrame(columns=["draw", *_COLUMNS, *_AT_DEPARTURE])
+    table = pd.concat(tables, ignore_index=True).rename(columns={"start_h": "arrival_h"})
+    return table.sort_values(["draw", "vehicle", "arrival_h"]).reset_index(drop=True)
 
 
-def stays_table(
-    columns: dict[str, np.ndarray], soe_kwh: np.ndarray, step_hours: float
-) -> pd.DataFrame:
-    """Return one row a session with its energy at departure; ``soe_kwh`` is ``[step, column]``."""
-    last = len(soe_kwh) - 1
-    table = pd.DataFrame({key: columns[key] for key in _STAY_COLUMNS})
-    step = np.ceil(columns["departure_h"] / step_hours - 1e-9).astype(int)
-    ended = columns["departure_h"] <= last * step_hours + 1e-9
-    left = soe_kwh[np.minimum(step, last), columns["column"]]
-    table["soe_departure_kwh"] = np.where(ended, left, np.nan)
-    table["target_kwh"] = columns["target_kwh"]
-    table["reachable"] = columns["reachable"] & ended
-    missing = np.maximum(columns["target_kwh"] - left, 0.0)
-    table["shortfall_kwh"] = np.where(ended, missing, np.nan)
-    order: Sequence[str] = ("draw", "vehicle", "arrival_h")
-    return table.sort_values(list(order)).reset_index(drop=True)
-
-
-_STAY_COLUMNS = (
-    "draw",
+_COLUMNS = (
     "vehicle",
-    "arrival_h",
+    "start_h",
     "departure_h",
+    "stated_h",
     "driven_kwh",
     "public_kwh",
+    "swapped_kwh",
     "soe_arrival_kwh",
 )
+_AT_DEPARTURE = ("soe_departure_kwh", "target_kwh", "reachable", "shortfall_kwh")

@@ -3,7 +3,7 @@
 ``FleetSettings`` -> ``draw_vehicles`` -> ``draw_sessions`` and ``draw_participation``, once a draw.
 """
 
-from v2g_feeder.fleet.archetypes import Archetype, SessionTable, archetype_names, load_archetype
+from v2g_feeder.fleet.archetypes import Archetype, archetype_names, load_archetype
 from v2g_feeder.fleet.eligibility import eligibility
 from v2g_feeder.fleet.figures import Figure
 from v2g_feeder.fleet.participation import (
@@ -11,9 +11,10 @@ from v2g_feeder.fleet.participation import (
     ParticipationDraw,
     draw_participation,
     load_participation,
+    participation_case,
 )
 from v2g_feeder.fleet.sessions import Sessions, draw_sessions
-from v2g_feeder.fleet.vehicles import FleetSettings, Vehicles, draw_vehicles
+from v2g_feeder.fleet.vehicles import FleetSettings, Site, Vehicles, draw_vehicles
 
 __all__ = [
     "Archetype",
@@ -21,8 +22,8 @@ __all__ = [
     "FleetSettings",
     "Participation",
     "ParticipationDraw",
-    "SessionTable",
     "Sessions",
+    "Site",
     "Vehicles",
     "archetype_names",
     "draw_participation",
@@ -31,4 +32,5 @@ __all__ = [
     "eligibility",
     "load_archetype",
     "load_participation",
+    "participation_case",
 ]

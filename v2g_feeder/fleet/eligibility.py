@@ -33,20 +33,29 @@ def eligibility(
     Returns
     -------
     pandas.DataFrame
-        One row a fleet. ``vehicles >= bidirectional >= permitted >= enrolled_to_export`` is the
-        funnel. ``outside + grid_managed + v2g == vehicles``: each vehicle is counted once, by its
-        highest active use. ``nameplate_kw`` counts every vehicle, ``v2g_kw`` those of ``v2g``.
+        One row a fleet. ``vehicles >= compatible >= bidirectional >= permitted >= accepted >=
+        enrolled_to_export`` is the funnel: a vehicle that can, with a charger that can, at a site
+        that may, whose warranty and owner agree, in the programme. ``outside + smart_only +
+        grid_managed + v2h + v2g == vehicles``: each vehicle is counted once, by its highest active
+        use; ``v2h`` may serve its own premise but not export. ``nameplate_kw`` counts every
+        vehicle, ``v2g_kw`` those of ``v2g``.
     """
     enrolled = case.is_enrolled(vehicles)
     permitted = vehicles.bidirectional & vehicles.permitted
-    exports = permitted & enrolled
+    accepted = permitted & vehicles.accepted
+    exports = accepted & enrolled
+    behind = vehicles.bidirectional & vehicles.accepted & enrolled & ~exports
     columns = {
         "vehicles": np.ones(len(vehicles), dtype=bool),
+        "compatible": vehicles.compatible,
         "bidirectional": vehicles.bidirectional,
         "permitted": permitted,
+        "accepted": accepted,
         "enrolled_to_export": exports,
-        "outside": ~enrolled,
-        "grid_managed": enrolled & ~exports,
+        "outside": ~enrolled & ~vehicles.smart_only,
+        "smart_only": ~enrolled & vehicles.smart_only,
+        "grid_managed": enrolled & ~exports & ~behind,
+        "v2h": behind,
         "v2g": exports,
     }
     count = len(fleet_names)

@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from v2g_feeder.errors import InputError, Problem, nearest
 from v2g_feeder.fleet.figures import Figure, read_figures
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from v2g_feeder.fleet.vehicles import Vehicles
 
-__all__ = ["Participation", "ParticipationDraw", "draw_participation", "load_participation"]
+__all__ = [
+    "Participation",
+    "ParticipationDraw",
+    "draw_participation",
+    "load_participation",
+    "participation_case",
+]
+
+_SHARES: Final = ("enrolled", "responds", "opt_out", "outage", "plug_in")
 
 
 @dataclass(frozen=True)
 class Participation:
-    """One participation case; every number is a share or a probability, 0 to 1.
+    """One participation case; every number but ``plug_in`` is a share or a probability, 0 to 1.
 
     Parameters
     ----------
     name
-        ``low``, ``expected``, ``firm`` or ``high``.
+        ``low``, ``expected``, ``firm`` or ``high``, or a user's own.
     enrolled
         Share of all vehicles in the programme; only these are managed or export.
     responds
@@ -33,8 +45,10 @@ class Participation:
     outage
         Probability that nobody answers on an event-day (correlated failure).
     plug_in
-        Share of the sessions that take place; sessions are drawn at their high-side rate. The
-        energy of one that does not is carried to the next.
+        Factor on the rate at which vehicles plug in, 1 as in the records; 0 or more. Depots plug in
+        whenever they can.
+    stated_error
+        1: departures are known as drivers state them, with the archetype's error; 0: as they are.
     figures
         Sources of the numbers above.
     """
@@ -45,7 +59,20 @@ class Participation:
     opt_out: float
     outage: float
     plug_in: float
+    stated_error: float
     figures: tuple[Figure, ...] = ()
+
+    def __post_init__(self) -> None:
+        problems = []
+        for key in _SHARES:
+            value = getattr(self, key)
+            if not 0 <= value <= (math.inf if key == "plug_in" else 1):
+                hint = f"did you mean {value / 100:g}?" if 1 < value <= 100 else ""
+                problems.append(Problem(f"{self.name}.{key}", f"{value:g} is not 0 to 1", hint))
+        if self.stated_error not in (0, 1):
+            problems.append(Problem(f"{self.name}.stated_error", "is not 0 or 1"))
+        if problems:
+            raise InputError(problems)
 
     def is_enrolled(self, vehicles: Vehicles) -> np.ndarray:
         """Return which vehicles are enrolled, ``[vehicle]``."""
@@ -88,6 +115,46 @@ def draw_participation(
     outage = rng.random(n_days)
     uniform = rng.random((2, n_vehicles, n_days))
     return ParticipationDraw(uniform[0], uniform[1], outage)
+
+
+def participation_case(name: str, like: str, changes: Mapping[str, float]) -> Participation:
+    """Return a user's own case.
+
+    Parameters
+    ----------
+    name
+        Its name.
+    like
+        The shipped case that gives what ``changes`` does not.
+    changes
+        Numbers of :class:`Participation` by name; marked as the study's own in ``figures``.
+
+    Raises
+    ------
+    InputError
+        For an unknown case or key, or a number out of its range.
+    """
+    cases = load_participation()
+    problems = []
+    if like not in cases:
+        problems.append(Problem(f"{name}.like", f"unknown case {like!r}", nearest(like, list(cases))))
+    problems += [
+        Problem(f"{name}.{key}", f"unknown key {key!r}", nearest(key, _SHARES))
+        for key in changes
+        if key not in (*_SHARES, "stated_error")
+    ]
+    if problems:
+        raise InputError(problems)
+    own = {
+        key: Figure(f"{name}.{key}", value, "1", "the study file", "A")
+        for key, value in changes.items()
+    }
+    kept = [
+        replace(figure, name=f"{name}.{key}")
+        for figure in cases[like].figures
+        if (key := figure.name.partition(".")[2]) not in changes
+    ]
+    return replace(cases[like], name=name, figures=(*kept, *own.values()), **changes)
 
 
 @lru_cache

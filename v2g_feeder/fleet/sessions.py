@@ -1,70 +1,88 @@
-"""Sessions: when each vehicle is plugged in at home, when it is away, and how far it was driven.
-
-At home and plugged in are different states. Driving comes from the US travel survey, plugging in
-from home-charging records. A day runs from 04:00 to 04:00.
-"""
+"""Sessions: when each vehicle is plugged in, away or waiting, and how much energy it has used."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from scipy.special import expit, ndtr
+from scipy.special import ndtr, ndtri
+from scipy.stats import rankdata
 
 from v2g_feeder.errors import InputError, Problem
+from v2g_feeder.fleet.absences import absences_between, gaps_between
+from v2g_feeder.fleet.duty import draw_trips
+from v2g_feeder.fleet.plug_process import WARM_UP_DAYS, draw_plugs
+from v2g_feeder.fleet.plugging import BIN_H, MIN_GAP_H
+from v2g_feeder.fleet.ports import assign_ports
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from v2g_feeder.fleet.archetypes import Archetype, SessionTable
+    from v2g_feeder.fleet.archetypes import Archetype
     from v2g_feeder.fleet.vehicles import Vehicles
 
-__all__ = ["Sessions", "draw_sessions"]
+__all__ = ["MIN_GAP_H", "Sessions", "draw_sessions"]
 
-MIN_GAP_H: Final = 1.0  # no vehicle has two sessions in one step of an hour or less
-_DAY_START_H: Final = 4.0
-_WARM_UP_DAYS: Final = 7
+_LEAST_STATED_H: Final = 0.25  # nobody states a departure sooner than that
+_DAYS_AFTER: Final = 7  # a depot's last stays know their departure
 
 
-def _none(dtype: type) -> np.ndarray:
+def _none(dtype: type = float) -> np.ndarray:
     return np.empty(0, dtype=dtype)
 
 
 @dataclass(frozen=True)
 class Sessions:
-    """Home sessions of one draw, sorted by vehicle and then by arrival.
+    """Sessions of one draw, sorted by vehicle and then by arrival.
 
     Hours count continuously from the midnight that begins the first Monday. A session that is
-    under way then has ``arrival_h < 0``.
+    under way then has ``arrival_h < 0``; one that begins after the last day is not in it.
 
     Parameters
     ----------
     n_days
         Length of the period, days.
     vehicle, arrival_h, departure_h
-        Shape ``[session]``. At least one hour lies between two sessions of a vehicle.
+        Plug-in and unplugging as they really happen, ``[session]``. At least one hour
+        (``MIN_GAP_H``) lies between two sessions of a vehicle.
+    stated_h
+        Departure that the driver states at plug-in, after the arrival; ``departure_h`` where
+        departures are known.
     driven_kwh
-        Energy taken from the battery by driving since the session before, ``[session]``.
-    plug_rank
-        Uniform 0 to 1; a case keeps the session if below its ``plug_in`` share, ``[session]``.
+        Energy taken from the battery since the session before, ``[session]``.
+    fresh
+        Whether another car has taken the port, ``[session]``: it arrives with its target less
+        ``driven_kwh``, whatever the one before left with.
     away_vehicle, away_start_h, away_end_h
-        When vehicles are not at home, shape ``[absence]``; disjoint from the sessions.
+        When vehicles are not at the site, ``[absence]``; disjoint from the sessions.
+    waiting_vehicle, waiting_start_h, waiting_end_h
+        When vehicles are at the site and find no free port, ``[wait]``.
     """
 
     n_days: int
     vehicle: np.ndarray
     arrival_h: np.ndarray
     departure_h: np.ndarray
+    stated_h: np.ndarray
     driven_kwh: np.ndarray
-    plug_rank: np.ndarray
+    fresh: np.ndarray
     away_vehicle: np.ndarray = field(default_factory=lambda: _none(int))
-    away_start_h: np.ndarray = field(default_factory=lambda: _none(float))
-    away_end_h: np.ndarray = field(default_factory=lambda: _none(float))
+    away_start_h: np.ndarray = field(default_factory=_none)
+    away_end_h: np.ndarray = field(default_factory=_none)
+    waiting_vehicle: np.ndarray = field(default_factory=lambda: _none(int))
+    waiting_start_h: np.ndarray = field(default_factory=_none)
+    waiting_end_h: np.ndarray = field(default_factory=_none)
 
     def __post_init__(self) -> None:
+        arrays = [item.name for item in fields(self) if item.name != "n_days"]
+        for group in (arrays[:6], arrays[6:9], arrays[9:]):
+            if len({len(getattr(self, name)) for name in group}) > 1:
+                raise InputError(Problem("sessions", f"{', '.join(group)} differ in length"))
         if np.any(self.departure_h <= self.arrival_h):
             raise InputError(Problem("sessions", "a session ends before it begins"))
+        if np.any(self.stated_h <= self.arrival_h):
+            raise InputError(Problem("sessions", "a stated departure is before the plug-in"))
         if np.any(self.driven_kwh < 0):
             raise InputError(Problem("sessions", "driven energy is negative"))
         if np.any(np.diff(self.vehicle) < 0):
@@ -79,31 +97,6 @@ class Sessions:
         """Return the number of sessions."""
         return len(self.vehicle)
 
-    def kept(self, plug_in: float) -> Sessions:
-        """Return the sessions that take place at a ``plug_in`` share of 0 to 1.
-
-        The driving of a session that does not take place is carried to the vehicle's next one.
-        """
-        keep = np.flatnonzero(self.plug_rank < plug_in)
-        if len(keep) == len(self):
-            return self
-        following = np.searchsorted(keep, np.arange(len(self)))
-        has_next = following < len(keep)
-        source = np.flatnonzero(has_next)
-        source = source[self.vehicle[keep[following[source]]] == self.vehicle[source]]
-        driven = np.bincount(following[source], self.driven_kwh[source], len(keep))
-        return Sessions(
-            self.n_days,
-            self.vehicle[keep],
-            self.arrival_h[keep],
-            self.departure_h[keep],
-            driven,
-            self.plug_rank[keep],
-            self.away_vehicle,
-            self.away_start_h,
-            self.away_end_h,
-        )
-
 
 def draw_sessions(
     vehicles: Vehicles,
@@ -112,6 +105,7 @@ def draw_sessions(
     rng: np.random.Generator,
     *,
     n_days: int = 14,
+    plug_in: float = 1.0,
 ) -> Sessions:
     """Draw one realisation of a season's sessions.
 
@@ -122,134 +116,152 @@ def draw_sessions(
     archetypes
         One archetype a fleet, in the order of ``vehicles.fleet``.
     season_months
-        Months (1 to 12) of the season: cold months need more energy per mile.
+        Months (1 to 12) of the season: cold months need more energy per mile, and a duty may have
+        its own summer.
     rng
-        Generator of this draw; spawned once a fleet.
+        Generator of this draw; spawned once a fleet, so a fleet does not depend on the others.
     n_days
         Days from the first Monday; a week of warm-up goes before them.
+    plug_in
+        Factor on the rate at which drivers plug in; 1 as in the records. It does not touch a depot,
+        whose operator plugs in always. The same state of ``rng`` gives the same random numbers bin
+        by bin: a vehicle that is free and has the same SOC plugs in at 1.2 if it does at 1.0.
 
     Returns
     -------
     Sessions
-        Arrival, stay and energy are drawn jointly (a Gaussian copula on the arrival, the stay
-        given the arrival, and the miles since the last plug-in).
-
-    References
-    ----------
-    Sorensen et al. 2021, Data in Brief 36:107105 (plugging in); NHTS 2009 Tennessee (driving).
+        See :mod:`v2g_feeder.fleet.plugging` and :mod:`v2g_feeder.fleet.duty` for what they follow.
     """
-    parts = [
-        _draw_fleet(
-            np.flatnonzero(vehicles.fleet == number),
-            vehicles,
-            archetype,
-            season_months,
-            n_days,
-            child,
-        )
-        for number, (archetype, child) in enumerate(
-            zip(archetypes, rng.spawn(len(archetypes)), strict=True)
-        )
-    ]
-    plugs = np.concatenate([part[0] for part in parts], axis=1) if parts else np.empty((5, 0))
-    aways = np.concatenate([part[1] for part in parts], axis=1) if parts else np.empty((3, 0))
-    plugs = plugs[:, (plugs[2] > 0) & (plugs[1] < 24 * n_days)]
-    aways = aways[:, (aways[2] > 0) & (aways[1] < 24 * n_days)]
-    plugs = plugs[:, np.lexsort((plugs[1], plugs[0]))]
-    aways = aways[:, np.lexsort((aways[1], aways[0]))]
-    return Sessions(
-        n_days,
-        vehicle=plugs[0].astype(int),
-        arrival_h=plugs[1],
-        departure_h=plugs[2],
-        driven_kwh=plugs[3],
-        plug_rank=plugs[4],
-        away_vehicle=aways[0].astype(int),
-        away_start_h=aways[1],
-        away_end_h=aways[2],
-    )
+    names = [item.name for item in fields(Sessions) if item.name != "n_days"]
+    columns: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    for number, child in enumerate(rng.spawn(len(archetypes))):
+        index = np.flatnonzero(vehicles.fleet == number)
+        archetype = archetypes[number]
+        if archetype.duty is not None:
+            ports = vehicles.sites[number].ports
+            part = _draw_duty(index, vehicles, archetype, season_months, n_days, ports, child)
+        else:
+            factor = archetype.season_factor(season_months)
+            part = _draw_plugging(index, vehicles, archetype, factor, n_days, plug_in, child)
+        for prefix in ("", "away_", "waiting_"):
+            part = _inside(part, prefix, 24.0 * n_days)
+        for name in names:
+            columns[name].append(part[name])
+    empty = Sessions(0, _none(int), _none(), _none(), _none(), _none(), _none(bool))
+    joined = {name: np.concatenate([getattr(empty, name), *columns[name]]) for name in names}
+    return Sessions(n_days, **joined)
 
 
-@dataclass
-class _State:
-    """Where the vehicles of a fleet are at the start of a day; arrays ``[vehicle]``."""
+def _inside(part: dict[str, np.ndarray], prefix: str, end_h: float) -> dict[str, np.ndarray]:
+    """Return ``part`` without what ends before hour 0 or begins after the period."""
+    group: tuple[str, ...] = (f"{prefix}vehicle", f"{prefix}start_h", f"{prefix}end_h")
+    if not prefix:
+        group = ("vehicle", "arrival_h", "departure_h", "stated_h", "driven_kwh", "fresh")
+    kept = (part[group[2]] > 0) & (part[group[1]] < end_h)
+    return part | {name: part[name][kept] for name in group}
 
-    plugged_until_h: np.ndarray
-    miles: np.ndarray  # since the last plug-in
-    slept_away: np.ndarray  # still away from the day before
+
+def _draw_plugging(
+    index: np.ndarray,
+    vehicles: Vehicles,
+    archetype: Archetype,
+    season_factor: float,
+    n_days: int,
+    plug_in: float,
+    rng: np.random.Generator,
+) -> dict[str, np.ndarray]:
+    """Return the arrays of :class:`Sessions` of a fleet whose drivers decide when to plug in."""
+    plugging = archetype.plugging
+    assert plugging is not None  # noqa: S101 - for the type checker: an archetype has one of two
+    for_plugs, for_absences, for_stated = rng.spawn(3)
+    names = ("habit_rank", "battery_kwh", "departure_soc", "eta_c", "kwh_per_mile")
+    some = {name: getattr(vehicles, name)[index] for name in names}
+    plugs = draw_plugs(archetype, some, season_factor, for_plugs, n_days=n_days, plug_in=plug_in)
+    period_h = (-24.0 * WARM_UP_DAYS, 24.0 * (n_days + 1))
+    plugged = plugs.vehicle, plugs.arrival_h, plugs.departure_h
+    away = gaps_between(*plugged, len(index), period_h)
+    if archetype.at_home is not None:
+        away = absences_between(away, len(index), archetype.at_home, period_h, for_absences)
+    return {
+        "vehicle": index[plugs.vehicle],
+        "arrival_h": plugs.arrival_h,
+        "departure_h": plugs.departure_h,
+        "stated_h": _stated(archetype, plugged, len(index), n_days, for_stated),
+        "driven_kwh": plugs.driven_kwh,
+        "fresh": np.full(len(plugs.vehicle), plugging.fresh),
+        "away_vehicle": index[away[0]],
+        "away_start_h": away[1],
+        "away_end_h": away[2],
+        "waiting_vehicle": _none(int),
+        "waiting_start_h": _none(),
+        "waiting_end_h": _none(),
+    }
 
 
-def _draw_fleet(
+def _draw_duty(
     index: np.ndarray,
     vehicles: Vehicles,
     archetype: Archetype,
     months: tuple[int, ...],
     n_days: int,
+    ports: int | None,
     rng: np.random.Generator,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows ``[5, session]`` and ``[3, absence]`` of one fleet."""
+) -> dict[str, np.ndarray]:
+    """Return the arrays of :class:`Sessions` of a depot, which plugs in whoever is back."""
+    duty = archetype.duty
+    assert duty is not None  # noqa: S101 - for the type checker
+    for_trips, for_stated = rng.spawn(2)
     count = len(index)
+    trips = draw_trips(duty, count, months, n_days, for_trips, warm_up_days=WARM_UP_DAYS)
+    period_h = (-24.0 * WARM_UP_DAYS, 24.0 * (n_days + _DAYS_AFTER))
+    owner, begin, end = gaps_between(trips.vehicle, trips.start_h, trips.end_h, count, period_h)
     per_mile = vehicles.kwh_per_mile[index] * archetype.season_factor(months)
-    full_miles = vehicles.departure_soc[index], vehicles.battery_kwh[index] / per_mile
-    state = _State(np.full(count, -np.inf), np.zeros(count), np.zeros(count, dtype=bool))
-    plugs, aways = [np.empty((5, 0))], [np.empty((3, 0))]
-    for day in range(-_WARM_UP_DAYS, n_days):
-        uniform, normal = rng.random((4, count)), rng.standard_normal((6, count))
-        start = 24.0 * day + _DAY_START_H
-        ends = (state.plugged_until_h >= start) & (state.plugged_until_h < start + 24)
-        free = state.plugged_until_h < start + 24
-        # unplugging means leaving
-        driven = ends | state.slept_away | (free & (uniform[0] < archetype.driven_other_days))
-        state.miles += driven * np.exp(archetype.ln_miles_mean + archetype.ln_miles_sd * normal[0])
-        leave = 24.0 * day + archetype.leave_home_mean_h + archetype.leave_home_sd_h * normal[1]
-        leave = np.clip(leave, start, start + 16)
-        leave = np.where(ends, state.plugged_until_h, np.where(state.slept_away, start, leave))
-        soc = full_miles[0] - state.miles / full_miles[1]
-        need = expit(-archetype.need_slope * (soc - archetype.need_middle_soc))
-        habit = vehicles.habit[index]
-        wants = free & (state.miles > 0) & (uniform[1] < habit + (1 - habit) * need)
-        table = archetype.weekend if day % 7 >= 5 else archetype.weekday
-        arrival, stay = _arrival_and_stay(archetype, table, state.miles, normal[2:5])
-        arrival += 24.0 * day
-        back = 24.0 * day + archetype.reach_home_mean_h + archetype.reach_home_sd_h * normal[5]
-        plug = wants & (arrival >= np.where(driven, leave + MIN_GAP_H, start))
-        plug &= arrival >= state.plugged_until_h + MIN_GAP_H
-        sleeps = driven & ~plug & (uniform[2] < archetype.night_away)
-        back = np.clip(np.maximum(back, leave + MIN_GAP_H / 2), None, start + 24)
-        back = np.where(plug, arrival, np.where(sleeps, start + 24, back))
-        gone = driven & (back > leave)
-        aways.append(np.stack([index, leave, back])[:, gone])
-        rows = np.stack([index, arrival, arrival + stay, state.miles * per_mile, uniform[3]])
-        plugs.append(rows[:, plug])
-        state.plugged_until_h = np.where(plug, arrival + stay, state.plugged_until_h)
-        state.miles = np.where(plug, 0.0, state.miles)
-        state.slept_away = sleeps
-    return np.concatenate(plugs, axis=1), np.concatenate(aways, axis=1)
+    # what was driven on the trip that ends as the stay begins; both are sorted alike
+    driven = np.zeros(len(owner))
+    after = begin > period_h[0]
+    before = np.searchsorted(trips.vehicle * _FAR_H + trips.end_h, owner * _FAR_H + begin)
+    driven[after] = (trips.miles * per_mile[trips.vehicle])[before[after]]
+    use = assign_ports(owner, begin, end, driven, ports)
+    plugged = owner[use.plugged_stay], use.plugged_start_h, use.plugged_end_h
+    return {
+        "vehicle": index[plugged[0]],
+        "arrival_h": plugged[1],
+        "departure_h": plugged[2],
+        "stated_h": _stated(archetype, plugged, count, n_days, for_stated),
+        "driven_kwh": use.driven_kwh,
+        "fresh": np.zeros(len(plugged[0]), dtype=bool),
+        "away_vehicle": index[trips.vehicle],
+        "away_start_h": trips.start_h,
+        "away_end_h": trips.end_h,
+        "waiting_vehicle": index[owner[use.waiting_stay]],
+        "waiting_start_h": use.waiting_start_h,
+        "waiting_end_h": use.waiting_end_h,
+    }
 
 
-def _arrival_and_stay(
-    archetype: Archetype, table: SessionTable, miles: np.ndarray, normal: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draw the plug-in hour of the day and the stay, both in hours, given the miles.
+_FAR_H: Final = 1e6  # more than any hour
 
-    The normal scores of arrival and of stay-given-arrival are independent of each other and
-    correlated with the score of the miles; ``normal`` has shape ``[3, vehicle]``.
+
+def _stated(
+    archetype: Archetype,
+    plugged: tuple[np.ndarray, np.ndarray, np.ndarray],
+    count: int,
+    n_days: int,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Return the departures that drivers state: what happens plus an error that goes with the stay.
+
+    Random numbers belong to a vehicle and half hour, so they do not move with other sessions.
     """
-    score = np.log(np.maximum(miles, 0.1)) - archetype.ln_session_miles_mean
-    score = np.clip(score / archetype.ln_session_miles_sd, -3, 3)
-    with_arrival = 2 * np.sin(np.pi * table.rank_energy_arrival / 6)
-    with_stay = 2 * np.sin(np.pi * table.rank_energy_stay / 6)
-    first = with_arrival * score + np.sqrt(1 - with_arrival**2) * normal[0]
-    # given the energy and the arrival, so that the stay's score stays independent of the arrival's
-    slope = np.array([with_stay, 0.0]) @ np.linalg.inv([[1, with_arrival], [with_arrival, 1]])
-    spread = np.sqrt(1 - slope @ [with_stay, 0.0])
-    second = slope[0] * score + slope[1] * first + spread * normal[1]
-    levels = archetype.quantile_levels
-    arrival = np.interp(ndtr(first), levels, table.arrival_h)
-    window = np.searchsorted(table.stay_edges_h[1:-1], arrival, side="right")
-    rank = ndtr(second)
-    stay = np.empty_like(arrival)
-    for number, quantiles in enumerate(table.stay_h):
-        here = window == number
-        stay[here] = np.interp(rank[here], levels, quantiles)
-    return arrival, stay
+    vehicle, arrival, departure = plugged
+    if not archetype.stated_error_h or not len(vehicle):
+        return departure.copy()
+    bins = int(24 * (WARM_UP_DAYS + n_days + _DAYS_AFTER + 1) / BIN_H)
+    normal = rng.standard_normal((count, bins), dtype=np.float32)
+    half_hour = ((arrival + 24 * WARM_UP_DAYS) / BIN_H).astype(int)
+    chance = normal[vehicle, np.clip(half_hour, 0, bins - 1)]
+    rank = 2 * np.sin(np.pi * archetype.rank_error_stay / 6)
+    stay = ndtri((rankdata(departure - arrival) - 0.5) / len(vehicle))
+    score = rank * stay + np.sqrt(1 - rank**2) * chance
+    error = np.interp(ndtr(score), archetype.quantile_levels, archetype.stated_error_h)
+    return np.asarray(np.maximum(departure + error, arrival + _LEAST_STATED_H))

@@ -1,6 +1,25 @@
-"""Load shapes on the feeder: where the vehicles are, and signed kW by connection point."""
+"""Load shapes: where the vehicles are, and signed kW by connection point and step."""
 
+from v2g_feeder.loadshape.diversity import diversity
+from v2g_feeder.loadshape.events import event_days, held_in, rebound
 from v2g_feeder.loadshape.injections import at_points, by_point, coincident
 from v2g_feeder.loadshape.placement import Place, Placed, no_points, place_fleet
+from v2g_feeder.loadshape.shapes import Shapes, ShapeSettings, fleet_shapes, fleet_vehicles
 
-__all__ = ["Place", "Placed", "at_points", "by_point", "coincident", "no_points", "place_fleet"]
+__all__ = [
+    "Place",
+    "Placed",
+    "ShapeSettings",
+    "Shapes",
+    "at_points",
+    "by_point",
+    "coincident",
+    "diversity",
+    "event_days",
+    "fleet_shapes",
+    "fleet_vehicles",
+    "held_in",
+    "no_points",
+    "place_fleet",
+    "rebound",
+]

@@ -18,6 +18,7 @@ from v2g_feeder.report.words import (
     join,
     kw,
     kw_range,
+    mid_sentence,
     plain,
     run_name,
     whole,
@@ -34,6 +35,7 @@ __all__ = [
     "caveats",
     "confidence_sentences",
     "export_sentences",
+    "firm_sentences",
     "harm_sentences",
     "headline",
     "main_case",
@@ -181,6 +183,8 @@ def export_sentences(summary: Mapping[str, Any]) -> list[str]:
             f"Over the cases the average runs from {kw(low['held_kw_mean'])} "
             f"({plain(low['case'])}) to {kw(high['held_kw_mean'])} ({plain(high['case'])})."
         )
+    if case != Case.FIRM:
+        found += firm_sentences(summary)
     found.append(
         f"Against managed charging the head is {join([*map(_relief_text, events)])} in the window."
     )
@@ -191,6 +195,37 @@ def export_sentences(summary: Mapping[str, Any]) -> list[str]:
             f"Afterwards it is up to {kw(most['rebound_kw_mean'])} higher (rebound; "
             f"{kw(most['rebound_kw_max'])} in the worst draw, {plain(most['season'])})."
         )
+    return found
+
+
+def firm_sentences(summary: Mapping[str, Any]) -> list[str]:
+    """Return what firm participation holds, and what the error of stated departures takes."""
+    found = []
+    for row in (row for row in summary["events"] if row["case"] == Case.FIRM):
+        known = row.get("held_kw_in_95pct_of_days_departures_known")
+        firm, season = row["held_kw_in_95pct_of_days"], plain(row["season"])
+        if row.get("departures") != "stated" or not is_known(known):
+            found.append(
+                f"Firm participation holds {kw(firm)} in 95 % of event-days in {season}."
+            )
+            continue
+        mean = row.get("held_kw_mean_departures_known")
+        means = (
+            f"; on average it falls from {kw(mean)} to {kw(row['held_kw_mean'])}"
+            if is_known(mean) and amount(mean) != amount(row["held_kw_mean"])
+            else ""
+        )
+        if amount(known) == amount(firm):
+            found.append(
+                f"Firm participation holds {kw(firm)} in 95 % of event-days in {season}, whether "
+                f"departures are known or as drivers state them{means}."
+            )
+        else:
+            verb = "falls" if firm < known else "changes"
+            found.append(
+                f"Firm participation in 95 % of event-days {verb} from {kw(known)} to {kw(firm)} "
+                f"in {season} because drivers leave before they said{means}."
+            )
     return found
 
 
@@ -298,7 +333,8 @@ def binding_limit(summary: Mapping[str, Any]) -> str:
         rows = measures(summary, Policy.EXPORT, case, Outcome.HARM)
         if rows:
             name = criterion_name(rows[0]["criterion"]).capitalize()
-            return f"{name}, with the most hours of harm in {run_name(Policy.EXPORT, case).lower()}"
+            run = mid_sentence(run_name(Policy.EXPORT, case))
+            return f"{name}, with the most hours of harm in {run}"
     return "None met at the places screened"
 
 

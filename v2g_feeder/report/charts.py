@@ -19,7 +19,8 @@ from v2g_feeder.report.figures import (
     svg_text,
 )
 from v2g_feeder.report.layout import place_buses
-from v2g_feeder.report.words import is_bounding, plain, run_name
+from v2g_feeder.report.styles import case_style, policy_style
+from v2g_feeder.report.words import is_bounding, mid_sentence, plain, run_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,21 +31,16 @@ if TYPE_CHECKING:
     from v2g_feeder.report.layout import Layout
     from v2g_feeder.report.reading import Result, Run
 
-__all__ = ["Chart", "feeder_chart", "feeder_layout", "ledger_chart", "shape_charts"]
+__all__ = [
+    "Chart",
+    "feeder_chart",
+    "feeder_layout",
+    "ledger_chart",
+    "ledger_drawing",
+    "ledger_run",
+    "shape_charts",
+]
 
-_COLOUR: Final = {
-    str(Policy.NO_EV): ("#8a9099", ":"),
-    str(Policy.UNCONTROLLED): ("#d55e00", "--"),
-    str(Policy.MANAGED): ("#009e73", "-."),
-    str(Policy.EXPORT): ("#0072b2", "-"),
-}
-_CASE_COLOUR: Final = {
-    str(Case.LOW): ("#8a9099", ":"),
-    str(Case.FIRM): ("#cc79a7", "--"),
-    str(Case.EXPECTED): ("#0072b2", "-"),
-    str(Case.HIGH): ("#009e73", "-."),
-}
-_OTHER: Final = ("#56b4e9", "-")
 _ENROLLED: Final = ("not_bidirectional", "not_enrolled")
 
 
@@ -126,16 +122,14 @@ class _Lines:
         main = str(Case.EXPECTED) if Case.EXPECTED in cases else next(iter(sorted(cases)), "")
         chosen = [run for run in runs if run[1] == main]
         self.by_policy_with_none = {
-            run: (run_name(*run), *_COLOUR.get(run[0], _OTHER)) for run in chosen
+            run: (run_name(*run), *policy_style(run[0])) for run in chosen
         }
         self.by_policy = {
             run: style for run, style in self.by_policy_with_none.items() if run[0] != Policy.NO_EV
         }
-        self.by_case = {
-            run: (run_name(*run), *_CASE_COLOUR.get(run[1], _OTHER))
-            for run in runs
-            if run[0] == Policy.EXPORT
-        }
+        exports = [run for run in runs if run[0] == Policy.EXPORT]
+        order = [case for _, case in exports]
+        self.by_case = {run: (run_name(*run), *case_style(run[1], order)) for run in exports}
         for run in dict.fromkeys([*self.by_policy, *self.by_case]):
             kw = result.fleet_kw(run)
             if kw is not None:
@@ -197,15 +191,40 @@ def ledger_chart(result: Result, runs: Sequence[Mapping[str, Any]]) -> Chart | N
     """Return the ledger as bars by case, and by hour of an event day; ``None`` without one."""
     if not runs:
         return None
-    last = next((row for row in runs if row["case"] == Case.EXPECTED), runs[-1])
-    run = (str(last["policy"]), str(last["case"]))
+    run = ledger_run(runs)
     book = result.ledger_kw(run)
+    rows = (
+        None
+        if book is None
+        else {
+            str(name): book.sel(ledger_row=name).to_numpy()
+            for name in book["ledger_row"].to_numpy()
+        }
+    )
+    return ledger_drawing(runs, rows, result.steps, result.summary["study"]["export"])
+
+
+def ledger_run(runs: Sequence[Mapping[str, Any]]) -> Run:
+    """Return the run whose ledger is drawn by hour: the expected case, or the last."""
+    last = next((row for row in runs if row["case"] == Case.EXPECTED), runs[-1])
+    return str(last["policy"]), str(last["case"])
+
+
+def ledger_drawing(
+    runs: Sequence[Mapping[str, Any]],
+    book: Mapping[str, np.ndarray] | None,
+    steps: pd.DataFrame,
+    export: Mapping[str, Any] | None,
+) -> Chart:
+    """Return the ledger's bars by case, and its rows by hour of an event day.
+
+    ``book`` holds the rows of :func:`ledger_run` by step, kW.
+    """
+    run = ledger_run(runs)
     figure = new_figure(11.2, 3.6)
     left, right = figure.subplots(1, 2, width_ratios=[1.25, 1])
     draw_ledger_bars(left, runs, [plain(row["case"]) for row in runs])
     left.set_title("by participation case", loc="left", fontsize=9.5, fontweight="bold")
-    steps = result.steps
-    export = result.summary["study"]["export"]
     season = export["seasons"][0] if export and export["seasons"] else steps["season"].iloc[0]
     kinds = steps.loc[steps["season"] == season, "day_type"]
     if book is None or kinds.empty:
@@ -214,15 +233,10 @@ def ledger_chart(result: Result, runs: Sequence[Mapping[str, Any]]) -> Chart | N
         kind = str(kinds.iloc[0])
         here = ((steps["season"] == season) & (steps["day_type"] == kind)).to_numpy()
         hour = (steps["hour"] + steps["minute"] / 60).to_numpy()[here]
-        rows = {
-            str(name): book.sel(ledger_row=name).to_numpy()[here]
-            for name in book["ledger_row"].to_numpy()
-            if str(name) not in _ENROLLED
-        }
+        rows = {name: values[here] for name, values in book.items() if name not in _ENROLLED}
         draw_ledger_hours(right, hour, rows)
-        title = (
-            f"enrolled chargers by hour, {plain(season)} {plain(kind)}, {run_name(*run).lower()}"
-        )
+        name = mid_sentence(run_name(*run))
+        title = f"enrolled chargers by hour, {plain(season)} {plain(kind)}, {name}"
         right.set_title(title, loc="left", fontsize=9.5, fontweight="bold")
     handles, labels = left.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=7.5, frameon=False)
@@ -274,7 +288,7 @@ def feeder_chart(result: Result, layout: Layout, run: Run, worst: pd.DataFrame) 
     figure = new_figure(11.2, 6.4)
     draw_feeder(figure.add_subplot(), FeederPicture(layout, v_pu, ends, loading, broken, labels))
     name = run_name(*run)
-    return Chart(f"{run[0]}-{run[1]}", name, svg_text(figure), f"The feeder, {name.lower()}")
+    return Chart(f"{run[0]}-{run[1]}", name, svg_text(figure), f"The feeder, {mid_sentence(name)}")
 
 
 def _bus(arrays: Any, at: int) -> str:

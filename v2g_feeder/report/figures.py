@@ -45,8 +45,8 @@ __all__ = [
 ]
 
 INK: Final = "#22262b"
-_SOFT: Final = "#8a9099"
-_GRID: Final = "#e3e6ea"
+SOFT: Final = "#8a9099"
+GRID: Final = "#e3e6ea"
 _WINDOW: Final = "#f1f2f4"
 _COUNT_COLOURS: Final = (
     "#ffffff",
@@ -131,10 +131,10 @@ def tidy(ax: Axes) -> Axes:
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
     for side in ("left", "bottom"):
-        ax.spines[side].set_color(_SOFT)
+        ax.spines[side].set_color(SOFT)
         ax.spines[side].set_linewidth(0.6)
-    ax.tick_params(colors=INK, labelsize=8, length=2.5, width=0.6, color=_SOFT)
-    ax.yaxis.grid(visible=True, color=_GRID, linewidth=0.6)
+    ax.tick_params(colors=INK, labelsize=8, length=2.5, width=0.6, color=SOFT)
+    ax.yaxis.grid(visible=True, color=GRID, linewidth=0.6)
     ax.set_axisbelow(True)
     ax.xaxis.label.set_fontsize(8.5)
     ax.yaxis.label.set_fontsize(8.5)
@@ -192,7 +192,7 @@ def draw_ledger_bars(ax: Axes, runs: Sequence[Mapping[str, float]], names: Seque
     """
     tidy(ax)
     ax.yaxis.grid(visible=False)
-    ax.xaxis.grid(visible=True, color=_GRID, linewidth=0.6)
+    ax.xaxis.grid(visible=True, color=GRID, linewidth=0.6)
     place = np.arange(len(runs))
     left = np.zeros(len(runs))
     for row, colour in zip(LEDGER, _ledger_colours(), strict=True):
@@ -338,7 +338,7 @@ def _name_places(ax: Axes, picture: FeederPicture) -> None:
             fontsize=8,
             color=INK,
             zorder=5,
-            arrowprops={"arrowstyle": "-", "color": _SOFT, "linewidth": 0.6, "shrinkA": 0},
+            arrowprops={"arrowstyle": "-", "color": SOFT, "linewidth": 0.6, "shrinkA": 0},
             bbox={
                 "boxstyle": "round,pad=0.15",
                 "facecolor": "white",

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CRITERION",
+    "FILTERS",
     "LEDGER",
     "amount",
     "criterion_name",
@@ -23,7 +24,9 @@ __all__ = [
     "kw",
     "kw_range",
     "limit_text",
+    "mid_sentence",
     "plain",
+    "policy_name",
     "run_name",
     "run_order",
     "value_text",
@@ -46,6 +49,9 @@ _POLICY: Final = {
     str(Policy.UNCONTROLLED): "Uncontrolled",
     str(Policy.MANAGED): "Managed",
     str(Policy.EXPORT): "Export",
+    str(Policy.TIME_OF_USE): "Time of use",
+    str(Policy.V2H): "V2H",
+    str(Policy.PRICE): "Price",
 }
 _BOUND: Final = {
     str(Case.COINCIDENT_EXPORT): "All export at once",
@@ -53,6 +59,14 @@ _BOUND: Final = {
     str(Case.COINCIDENT_SPLIT): "One phase exports, others charge",
 }
 _CASES: Final = [str(case) for case in (Case.LOW, Case.FIRM, Case.EXPECTED, Case.HIGH)]
+FILTERS: Final = {
+    "vehicles": "vehicles",
+    "compatible": "compatible vehicle",
+    "bidirectional": "bidirectional charger too",
+    "permitted": "site may export",
+    "accepted": "warranty and owner agree",
+}
+"""Filters of the eligibility funnel before enrolment, widest first."""
 LEDGER: Final = {
     "not_bidirectional": "Charger or vehicle cannot export",
     "not_enrolled": "Not enrolled",
@@ -92,8 +106,20 @@ def run_name(policy: str, case: str) -> str:
     """Return a (policy, case) in words: ``Export, firm``."""
     if is_bounding(case):
         return _BOUND.get(case, plain(case))
-    name = _POLICY.get(policy, plain(policy).capitalize())
+    name = policy_name(policy)
     return name if policy == Policy.NO_EV else f"{name}, {plain(case)}"
+
+
+def policy_name(policy: str) -> str:
+    """Return a policy in words."""
+    return _POLICY.get(policy, plain(policy).capitalize())
+
+
+def mid_sentence(name: str) -> str:
+    """Return a name as it stands inside a sentence: ``V2H`` keeps its capitals."""
+    if any(letter.isupper() or letter.isdigit() for letter in name.partition(" ")[0][1:]):
+        return name
+    return f"{name[:1].lower()}{name[1:]}"
 
 
 def day_name(season: str, day_type: str) -> str:
@@ -102,7 +128,10 @@ def day_name(season: str, day_type: str) -> str:
 
 
 def run_order(policy: str, case: str) -> tuple[bool, int, int]:
-    """Return what runs are sorted by: references first, cases from low to high, bounds last."""
+    """Return what runs are sorted by: references first, cases from low to high, bounds last.
+
+    A study's own cases come after ``high``; a stable sort keeps the order they were named in.
+    """
     policies = [str(name) for name in Policy]
     return (
         is_bounding(case),

@@ -7,17 +7,23 @@ module checks what a user wrote and hands each stage its part.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from v2g_feeder.calendar import DEFAULT_SEASONS, Calendar, season_calendar
-from v2g_feeder.conventions import Case, DayType, Placement
-from v2g_feeder.dispatch import Event
+from v2g_feeder.conventions import BOUNDING_CASES, Case, DayType, Placement
+from v2g_feeder.dispatch import Aggregator, Event, Programme, Tariff, default_tariff
 from v2g_feeder.errors import InputError, Problem, nearest
 from v2g_feeder.feeder.library import resolve_model
 from v2g_feeder.feeder.secondary import SecondarySettings
-from v2g_feeder.fleet import FleetSettings
+from v2g_feeder.fleet import (
+    FleetSettings,
+    Participation,
+    load_participation,
+    participation_case,
+)
 from v2g_feeder.loadshape.placement import Place
 from v2g_feeder.screening import Limits, load_limits
 from v2g_feeder.study.yaml_file import read_yaml
@@ -28,8 +34,10 @@ if TYPE_CHECKING:
 __all__ = ["Study", "load_study"]
 
 _WINDOW: Final = re.compile(r"^([01]?\d|2[0-4]):([0-5]\d)\s*-\s*([01]?\d|2[0-4]):([0-5]\d)$")
+_NAME: Final = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class _Section(BaseModel):
@@ -150,7 +158,9 @@ class FleetSection(_Section):
     name: str = Field(min_length=1)
     """Name in tables and figures."""
     archetype: str = "residential"
-    """Kind of fleet."""
+    """Kind of fleet: a shipped name (residential, apartment, workplace, school_bus, transit,
+    delivery_van, delivery_truck, municipal) or the path of an archetype file, such as one that
+    ``v2g-feeder fit`` wrote."""
     vehicles: int | None = Field(default=None, ge=0)
     """Number of vehicles; or give ``penetration``."""
     penetration: PenetrationSection | None = None
@@ -160,6 +170,13 @@ class FleetSection(_Section):
     could export in 2026 (IEA)."""
     permitted: Share = 1.0
     """Share of the bidirectional vehicles whose site may export."""
+    compatible: Share | None = None
+    """Share of vehicles that could export with the right charger; left out, ``export_capable``."""
+    accepted: Share = 1.0
+    """Share of the bidirectional vehicles whose warranty allows discharging and whose owner is
+    paid for it."""
+    smart_only: Share = 0.0
+    """Share of vehicles that follow the tariff by a timer of their own while not enrolled."""
     charger_kw: Positive | None = None
     """Charger rating both ways at the grid side, kW."""
     battery_kwh: Positive | None = None
@@ -168,6 +185,19 @@ class FleetSection(_Section):
     """Never discharged below this state of charge."""
     departure_soc: Share | None = None
     """State of charge wanted at departure."""
+    efficiency_charge: Share | None = None
+    """From meter to battery."""
+    efficiency_discharge: Share | None = None
+    """From battery to meter."""
+    ports: int | None = Field(default=None, ge=1)
+    """Chargers of a depot that the vehicles share; left out, the archetype's."""
+    enrolled: Share | None = None
+    """Share of this fleet that is contracted, in every participation case; left out, the case's.
+    A depot's operator signs for all of it."""
+    site_import_kw: Positive | None = None
+    """Most that the chargers of the site may draw together, kW."""
+    site_export_kw: NotNegative | None = None
+    """Most that the site may export, kW."""
     place: PlaceSection = Field(default_factory=PlaceSection)
     """Where the vehicles are."""
 
@@ -177,20 +207,35 @@ class FleetSection(_Section):
             raise ValueError("give either `vehicles` or `penetration`")
         return self
 
-    def settings(self, customers: int) -> FleetSettings:
-        """Return the stage's settings for a feeder of that many customers."""
+    def settings(self, customers: int, folder: Path) -> FleetSettings:
+        """Return the stage's settings for a feeder of that many customers.
+
+        An archetype's path is relative to ``folder``.
+        """
+        archetype = self.archetype
+        if archetype.lower().endswith((".yaml", ".yml")):
+            archetype = str(folder / archetype)
         share = self.penetration.share if self.penetration else 0.0
         vehicles = round(share * customers) if self.vehicles is None else self.vehicles
         return FleetSettings(
             name=self.name,
             vehicles=vehicles,
             export_capable=self.export_capable,
-            archetype=self.archetype,
+            archetype=archetype,
             permitted=self.permitted,
+            compatible=self.compatible,
+            accepted=self.accepted,
+            smart_only=self.smart_only,
             charger_kw=self.charger_kw,
             battery_kwh=self.battery_kwh,
             reserve_soc=self.reserve_soc,
             departure_soc=self.departure_soc,
+            efficiency_charge=self.efficiency_charge,
+            efficiency_discharge=self.efficiency_discharge,
+            ports=self.ports,
+            enrolled=self.enrolled,
+            site_import_kw=self.site_import_kw,
+            site_export_kw=self.site_export_kw,
         )
 
 
@@ -198,7 +243,8 @@ class ExportSection(_Section):
     """Export events."""
 
     window: str = "17:00-21:00"
-    """Hours of the event, local standard time, quoted: ``"17:00-21:00"``."""
+    """Hours of the event, local standard time, quoted: ``"17:00-21:00"``; ``"22:00-02:00"`` ends
+    on the next day."""
     request_kw: Positive
     """What the aggregator asks of all fleets together, kW."""
     seasons: list[str] | None = None
@@ -212,8 +258,8 @@ class ExportSection(_Section):
         if not match:
             raise ValueError(f'window {self.window!r} does not read as "17:00-21:00"')
         start, end = self.hours
-        if not 0 <= start < end <= 24:
-            raise ValueError(f"window {self.window!r} does not end after it starts, by 24:00")
+        if max(start, end) > 24 or start in (end, 24):
+            raise ValueError(f"window {self.window!r} is not a part of a day")
         return self
 
     @property
@@ -230,14 +276,86 @@ class ExportSection(_Section):
         return Event(start_h=start, end_h=end, request_kw=self.request_kw, days=self.days)
 
 
+class AggregatorSection(_Section):
+    """Between a request and the vehicles that answer it."""
+
+    latency_minutes: NotNegative | None = None
+    """From the start of an event until the first vehicle answers, minutes."""
+    poll_minutes: NotNegative | None = None
+    """Between two posts of measurements, minutes."""
+    ramp_minutes: NotNegative | None = None
+    """From the first answer to the whole request, minutes."""
+    precharge: bool | None = None
+    """Whether vehicles that can export are charged before an event rather than after it."""
+    rebound: Literal["managed", "immediate"] | None = None
+    """Charging after an event."""
+    stagger_minutes: NotNegative | None = None
+    """Time over which starts of ``immediate`` charging are spread, minutes."""
+
+    def settings(self) -> Aggregator:
+        """Return the stage's settings; what is left out takes its default."""
+        return Aggregator(**self.model_dump(exclude_none=True))
+
+
+class TariffSection(_Section):
+    """Prices for the policies that follow one."""
+
+    weekday_per_kwh: list[float] | None = Field(default=None, min_length=24, max_length=24)
+    """Price by hour on weekdays, 24 values."""
+    weekend_per_kwh: list[float] | None = Field(default=None, min_length=24, max_length=24)
+    """Price by hour on weekends, 24 values."""
+    throughput_per_kwh: Positive | None = None
+    """Wear per kWh exported."""
+
+    def settings(self) -> Tariff:
+        """Return the stage's settings; what is left out takes its default."""
+        given = self.model_dump(exclude_none=True)
+        tables = {key: tuple(value) for key, value in given.items() if isinstance(value, list)}
+        return replace(default_tariff(), **(given | tables))
+
+
 class DispatchSection(_Section):
     """What the vehicles do."""
 
     charging: Literal["managed"] = "managed"
     """Charging of enrolled vehicles outside events. Uncontrolled charging is always run beside it,
     as its reference."""
+    signal: Literal["load", "price"] = "load"
+    """What managed charging fills: the valley of the load, or the cheapest hours."""
+    also: list[Literal["time_of_use", "v2h", "price"]] = Field(default_factory=list)
+    """Further policies to run: ``time_of_use`` (charging off-peak first), ``v2h`` (covers the
+    premise's own load in the hours of the highest price, never beyond it), ``price`` (trades on
+    the tariff, wear included)."""
+    aggregator: AggregatorSection = Field(default_factory=AggregatorSection)
+    """Latency, ramp and rebound."""
+    tariff: TariffSection = Field(default_factory=TariffSection)
+    """Prices."""
     export: ExportSection | None = None
     """Export events; left out, no vehicle exports."""
+
+
+class CaseSection(_Section):
+    """A participation case of the study's own."""
+
+    like: Literal["low", "expected", "firm", "high"] = "expected"
+    """The shipped case that gives what is left out."""
+    enrolled: Share | None = None
+    """Share of all vehicles in the programme."""
+    responds: Share | None = None
+    """Share of enrolled vehicles that answer an event's command."""
+    opt_out: Share | None = None
+    """Share of enrolled vehicles whose driver declines an event."""
+    outage: Share | None = None
+    """Chance that an event-day fails for the whole fleet."""
+    plug_in: NotNegative | None = None
+    """Factor on the rate at which drivers plug in, 1 as in the archetype's records."""
+    stated_error: Literal[0, 1] | None = None
+    """1: departures are known as drivers state them; 0: as they happen."""
+
+    def settings(self, name: str) -> Participation:
+        """Return the stage's settings."""
+        changes = self.model_dump(exclude_none=True, exclude={"like"})
+        return participation_case(name, self.like, changes)
 
 
 class ScreeningSection(_Section):
@@ -265,10 +383,14 @@ class StudySection(_Section):
     calendar: CalendarSection = Field(default_factory=CalendarSection)
     fleets: list[FleetSection] = Field(default_factory=list)
     dispatch: DispatchSection = Field(default_factory=DispatchSection)
-    participation: list[Annotated[Case, Field(strict=False)]] = Field(
-        default_factory=lambda: list(Case), min_length=1
+    participation: list[str] = Field(
+        default_factory=lambda: [str(case) for case in Case], min_length=1
     )
-    """Participation cases of the export policy."""
+    """Participation cases of the export policy: ``low``, ``expected``, ``firm``, ``high``, the
+    bounding ``coincident_export``, ``coincident_charge``, ``coincident_split``, and your own of
+    ``cases``."""
+    cases: dict[str, CaseSection] = Field(default_factory=dict)
+    """Participation cases of your own, by name."""
     screening: ScreeningSection = Field(default_factory=ScreeningSection)
     draws: int = Field(default=10, ge=1, le=10_000)
     """Random realisations of the fleet's days."""
@@ -303,7 +425,31 @@ class Study:
     @property
     def cases(self) -> tuple[str, ...]:
         """Participation cases, in the order of the vocabulary."""
-        return tuple(case for case in Case if case in self.content.participation)
+        known = [str(case) for case in Case if case not in BOUNDING_CASES]
+        known += [*self.content.cases, *(str(case) for case in BOUNDING_CASES)]
+        return tuple(case for case in known if case in self.content.participation)
+
+    @property
+    def participation(self) -> dict[str, Participation]:
+        """Shipped cases and the study's own, by name."""
+        own = {name: case.settings(name) for name, case in self.content.cases.items()}
+        return load_participation() | own
+
+    @property
+    def programme(self) -> Programme:
+        """Aggregator and prices."""
+        section = self.content.dispatch
+        return Programme(section.aggregator.settings(), section.tariff.settings(), section.signal)
+
+    @property
+    def fleets(self) -> tuple[FleetSettings, ...]:
+        """Settings of the fleets as on a feeder of a thousand customers."""
+        return self.fleets_for(1000)
+
+    def fleets_for(self, customers: int) -> tuple[FleetSettings, ...]:
+        """Return the settings of the fleets on a feeder of that many customers."""
+        folder = self.path.parent
+        return tuple(fleet.settings(customers, folder) for fleet in self.content.fleets)
 
     @property
     def event(self) -> Event | None:
@@ -330,6 +476,19 @@ class Study:
             changed["thermal_pct"] = section.thermal_pct
         return limits.replaced(**changed) if changed else limits
 
+    def _case_problems(self) -> list[Problem]:
+        """Return cases that are unknown, and own ones that hide a shipped one."""
+        known = [*(str(case) for case in Case), *self.content.cases]
+        return [
+            Problem("participation", f"unknown case {case!r}", nearest(case, known))
+            for case in self.content.participation
+            if case not in known
+        ] + [
+            Problem(f"cases.{name}", f"{name!r} is not a name of your own", "choose another")
+            for name in self.content.cases
+            if name in set(Case) or not _NAME.match(name)
+        ]
+
     def _check_names(self) -> None:
         """Raise for names that must be known elsewhere in the file."""
         export = self.content.dispatch.export
@@ -346,8 +505,10 @@ class Study:
             for name in dict.fromkeys(names)
             if names.count(name) > 1
         ]
-        for number, fleet in enumerate(self.content.fleets):
-            problems += fleet.settings(1000).validate(f"fleets[{number}]")
+        for number, fleet in enumerate(self.fleets):
+            problems += fleet.validate(f"fleets[{number}]")
+        problems += self._case_problems()
+        problems += self.programme.validate("dispatch")
         if problems:
             raise InputError(problems)
 

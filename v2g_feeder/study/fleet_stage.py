@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -12,32 +12,27 @@ from v2g_feeder.conventions import (
     BOUNDING_CASES,
     SPLIT_PHASES,
     Case,
-    DayType,
     Policy,
 )
-from v2g_feeder.dispatch import day_steps, fortnight, ledger, pick_day, simulate
 from v2g_feeder.errors import InputError, Problem
-from v2g_feeder.fleet import (
-    Vehicles,
-    draw_participation,
-    draw_sessions,
-    draw_vehicles,
-    eligibility,
-    load_archetype,
-    load_participation,
+from v2g_feeder.fleet import Vehicles, eligibility
+from v2g_feeder.loadshape import (
+    Shapes,
+    ShapeSettings,
+    by_point,
+    coincident,
+    fleet_shapes,
+    fleet_vehicles,
+    place_fleet,
 )
-from v2g_feeder.loadshape.injections import at_points, by_point, coincident
-from v2g_feeder.loadshape.placement import place_fleet
 
 if TYPE_CHECKING:
-    from v2g_feeder.dispatch import Dispatch
     from v2g_feeder.study.config import Study
     from v2g_feeder.study.feeder_stage import FeederStage
 
-__all__ = ["FleetStage", "prepare_fleet", "runs_of"]
+__all__ = ["FleetStage", "prepare_fleet", "runs_of", "shape_settings"]
 
-_VEHICLES, _PLACES, _SESSIONS, _CHANCE = 1, 2, 3, 4  # independent streams of random numbers
-_N_DAYS: Final = 14
+_PLACES: Final = 2  # a stream of random numbers of its own; the others are in loadshape.shapes
 _NO_DRAWS: Final = 1
 _ALWAYS: Final = (Case.EXPECTED, Case.HIGH)
 
@@ -57,24 +52,18 @@ class FleetStage:
     kw
         By (policy, case): ``[draw, point, step]``; runs without chance have one draw. For
         ``coincident_split`` the first axis is the exporting phase, A, B, C.
-    ledger
-        By (policy, case): ``[draw, row, step]`` in kW; rows as in ``LEDGER_ROWS``.
+    shapes
+        What the shapes were made of: ledger, sessions, events, diversity.
     funnel
         Vehicles by exclusive state and case.
-    sessions
-        Sessions simulated that end within the fortnight, by run.
-    shortfall
-        Sessions that left below their target: policy, case, season and the dispatch's columns.
     """
 
     vehicles: Vehicles
     points: pd.DataFrame
     of_vehicle: np.ndarray
     kw: dict[tuple[str, str], np.ndarray]
-    ledger: dict[tuple[str, str], np.ndarray]
+    shapes: Shapes
     funnel: pd.DataFrame
-    sessions: dict[tuple[str, str], int]
-    shortfall: pd.DataFrame
 
 
 def runs_of(study: Study) -> list[tuple[str, str]]:
@@ -83,17 +72,33 @@ def runs_of(study: Study) -> list[tuple[str, str]]:
     References run in every participation case of the study that is not bounding, and in
     ``expected`` and ``high`` in any case; export runs where the study asks for events.
     """
-    cases = [
-        case
-        for case in Case
-        if case not in BOUNDING_CASES and (case in study.cases or case in _ALWAYS)
-    ]
-    runs: list[tuple[str, str]] = [(Policy.NO_EV, Case.EXPECTED)]
+    cases = [case for case in study.participation if case in study.cases or case in _ALWAYS]
+    runs: list[tuple[str, str]] = [(str(Policy.NO_EV), str(Case.EXPECTED))]
     for policy in (Policy.UNCONTROLLED, Policy.MANAGED):
-        runs += [(policy, case) for case in cases]
-    if study.content.dispatch.export is not None:
-        runs += [(Policy.EXPORT, case) for case in cases if case in study.cases]
-    return runs + [(Policy.EXPORT, case) for case in study.cases if case in BOUNDING_CASES]
+        runs += [(str(policy), case) for case in cases]
+    further: list[str] = [str(Policy.EXPORT)] if study.content.dispatch.export else []
+    for name in (*further, *dict.fromkeys(study.content.dispatch.also)):
+        runs += [(name, case) for case in cases if case in study.cases]
+    return runs + [(str(Policy.EXPORT), case) for case in study.cases if case in BOUNDING_CASES]
+
+
+def shape_settings(study: Study, customers: int) -> ShapeSettings:
+    """Return a study's fleets and runs as the load-shape stage takes them."""
+    return ShapeSettings(
+        fleets=study.fleets_for(customers),
+        calendar=study.calendar,
+        runs=tuple(
+            (policy, case)
+            for policy, case in runs_of(study)
+            if policy != Policy.NO_EV and case not in BOUNDING_CASES
+        ),
+        cases=study.participation,
+        event=study.event,
+        event_seasons=frozenset(filter(study.has_event, study.content.calendar.seasons)),
+        programme=study.programme,
+        draws=study.content.draws,
+        seed=study.content.seed,
+    )
 
 
 def prepare_fleet(study: Study, feeder: FeederStage) -> FleetStage:
@@ -104,36 +109,49 @@ def prepare_fleet(study: Study, feeder: FeederStage) -> FleetStage:
     InputError
         For fleets that do not fit the feeder.
     """
-    settings = [fleet.settings(len(feeder.customers)) for fleet in study.content.fleets]
-    seed = study.content.seed
-    vehicles = draw_vehicles(settings, np.random.default_rng([seed, _VEHICLES]))
-    points, of_vehicle = _place(study, feeder, [fleet.vehicles for fleet in settings])
+    settings = shape_settings(study, len(feeder.customers))
+    vehicles = fleet_vehicles(settings)
+    points, of_vehicle = _place(study, feeder, [fleet.vehicles for fleet in settings.fleets])
+    premise = None
+    if any(policy == Policy.V2H for policy, _ in settings.runs):
+        premise = premise_load(feeder, points, of_vehicle)
+    shapes = fleet_shapes(
+        settings, feeder.head_kw, of_vehicle=of_vehicle, points=len(points), premise_kw=premise
+    )
     kw: dict[tuple[str, str], np.ndarray] = {}
-    books: dict[tuple[str, str], np.ndarray] = {}
-    shortfall: list[pd.DataFrame] = []
-    sessions: dict[tuple[str, str], int] = {}
     for policy, case in runs_of(study):
         if policy == Policy.NO_EV:
             kw[policy, case] = np.zeros((_NO_DRAWS, len(points), study.calendar.n_steps))
         elif case in BOUNDING_CASES:
             kw[policy, case] = _bounding(case, vehicles, points, of_vehicle, study.calendar.n_steps)
-    for season in dict.fromkeys(day.season for day in study.calendar.days):
-        for run, dispatch in _season_dispatches(study, feeder, vehicles, season):
-            book = ledger(dispatch).kw
-            _cut(study, season, run, (dispatch.kw, of_vehicle, len(points)), book, (kw, books))
-            ended = int(dispatch.stays["shortfall_kwh"].notna().sum())
-            sessions[run] = sessions.get(run, 0) + ended
-            shortfall.append(dispatch.shortfall.assign(policy=run[0], case=run[1], season=season))
+        else:
+            kw[policy, case] = shapes.kw[policy, case]
     return FleetStage(
         vehicles=vehicles,
         points=points,
         of_vehicle=of_vehicle,
-        kw={run: as_stored(kw[run]) for run in runs_of(study)},
-        ledger=books,
+        kw={run: as_stored(values) for run, values in kw.items()},
+        shapes=shapes,
         funnel=_funnel(study, vehicles),
-        sessions=sessions,
-        shortfall=pd.concat(shortfall, ignore_index=True) if shortfall else pd.DataFrame(),
     )
+
+
+def premise_load(feeder: FeederStage, points: pd.DataFrame, of_vehicle: np.ndarray) -> np.ndarray:
+    """Return the base load of each vehicle's premise, ``[vehicle, step]``, kW.
+
+    The load of the point's bus is shared evenly among its customers, or among the vehicles there
+    where they are more; a bus without load has none, so that nothing can be covered.
+    """
+    base, loads = feeder.circuit.base_load, feeder.feeder.loads
+    by_bus = loads.assign(row=[base.shape_of[name.lower()] for name in loads.index])
+    customers = feeder.customers.groupby("bus").size()
+    cars = pd.Series(points["bus"].to_numpy()[of_vehicle]).value_counts()
+    at_bus: dict[str, np.ndarray] = {}
+    for bus, rows in by_bus.groupby("bus"):
+        total = rows["kw"].to_numpy(float) @ base.p[rows["row"].to_numpy(int)]
+        at_bus[str(bus)] = total / max(customers.get(bus, 1), cars.get(bus, 1))
+    nothing = np.zeros(base.p.shape[1])
+    return np.stack([at_bus.get(bus, nothing) for bus in points["bus"].to_numpy()[of_vehicle]])
 
 
 def as_stored(kw: np.ndarray) -> np.ndarray:
@@ -178,95 +196,10 @@ def _bounding(
 ) -> np.ndarray:
     """Return a bounding case, ``[1 or exporting phase, point, step]``."""
     charge = by_point(of_vehicle, vehicles.rated_kw, len(points))
-    export = by_point(of_vehicle, vehicles.export_kw * vehicles.permitted, len(points))
+    may = vehicles.permitted & vehicles.accepted
+    export = by_point(of_vehicle, vehicles.export_kw * may, len(points))
     phases = SPLIT_PHASES if case == Case.COINCIDENT_SPLIT else SPLIT_PHASES[:1]
     return np.stack([coincident(case, points, charge, export, steps, phase) for phase in phases])
-
-
-def _season_dispatches(
-    study: Study, feeder: FeederStage, vehicles: Vehicles, season: str
-) -> list[tuple[tuple[str, str], Dispatch]]:
-    """Simulate one season under every policy and case, on the same random numbers."""
-    seed, number = study.content.seed, list(study.content.calendar.seasons).index(season)
-    months = next(day.months for day in study.calendar.days if day.season == season)
-    archetypes = [load_archetype(fleet.archetype) for fleet in study.content.fleets]
-    draws = range(study.content.draws)
-    sessions = [
-        draw_sessions(
-            vehicles,
-            archetypes,
-            months,
-            np.random.default_rng([seed, _SESSIONS, number, draw]),
-            n_days=_N_DAYS,
-        )
-        for draw in draws
-    ]
-    chance = [
-        draw_participation(
-            len(vehicles), np.random.default_rng([seed, _CHANCE, number, draw]), n_days=_N_DAYS
-        )
-        for draw in draws
-    ]
-    signal = _signal(study, feeder, season)
-    cases = load_participation()
-    event = study.event if study.has_event(season) else None
-    found = []
-    done: dict[tuple[str, float, float], Dispatch] = {}
-    for policy, case in runs_of(study):
-        if policy == Policy.NO_EV or case in BOUNDING_CASES:
-            continue
-        # without an event, a season's export run is managed charging
-        ran = Policy.MANAGED if policy == Policy.EXPORT and event is None else policy
-        taking_part = cases[case].enrolled if ran != Policy.UNCONTROLLED else 0.0
-        key = (ran, cases[case].plug_in, taking_part)
-        if ran == Policy.EXPORT or key not in done:
-            done[key] = simulate(
-                vehicles,
-                sessions,
-                ran,
-                cases[case],
-                chance,
-                signal,
-                event if ran == Policy.EXPORT else None,
-                step_minutes=study.calendar.step_minutes,
-            )
-        found.append(((policy, case), replace(done[key], case=cases[case])))
-    return found
-
-
-def _signal(study: Study, feeder: FeederStage, season: str) -> np.ndarray:
-    """Return the base load at the head that managed charging levels, over the fortnight, kW."""
-    by_type = {
-        day.day_type: np.nan_to_num(feeder.head_kw[study.calendar.day_slice(number)])
-        for number, day in enumerate(study.calendar.days)
-        if day.season == season
-    }
-    fallback = next(iter(by_type.values()))
-    weekday = by_type.get(DayType.WEEKDAY, fallback)
-    return fortnight(weekday, by_type.get(DayType.WEEKEND, weekday), n_days=_N_DAYS)
-
-
-def _cut(
-    study: Study,
-    season: str,
-    run: tuple[str, str],
-    dispatched: tuple[np.ndarray, np.ndarray, int],
-    book: np.ndarray,
-    out: tuple[dict[tuple[str, str], np.ndarray], dict[tuple[str, str], np.ndarray]],
-) -> None:
-    """Cut the season's days out of a dispatch into the arrays of its run, in place."""
-    kw, of_vehicle, points = dispatched
-    draws, steps = study.content.draws, study.calendar.n_steps
-    into_kw = out[0].setdefault(run, np.zeros((draws, points, steps)))
-    into_book = out[1].setdefault(run, np.zeros((draws, book.shape[1], steps)))
-    for number, day in enumerate(study.calendar.days):
-        if day.season != season:
-            continue
-        into = study.calendar.day_slice(number)
-        for draw in range(draws):
-            cut = day_steps(pick_day(draw, weekend=day.is_weekend), study.calendar.step_minutes)
-            into_kw[draw, :, into] = at_points(kw[draw][:, cut], of_vehicle, points)
-            into_book[draw, :, into] = book[draw][:, cut]
 
 
 def _funnel(study: Study, vehicles: Vehicles) -> pd.DataFrame:
@@ -274,6 +207,6 @@ def _funnel(study: Study, vehicles: Vehicles) -> pd.DataFrame:
     names = [fleet.name for fleet in study.content.fleets]
     tables = [
         eligibility(vehicles, case, names).assign(case=name)
-        for name, case in load_participation().items()
+        for name, case in study.participation.items()
     ]
     return pd.concat(tables, ignore_index=True)

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
     from v2g_feeder.powerflow.opendss import Circuit
 
-__all__ = ["export_case", "write_parts"]
+__all__ = ["SHAPES_FILE", "export_case", "write_parts"]
+
+SHAPES_FILE: Final = "shapes.nc"
+"""Arrays of a result without power flow."""
 
 _README: Final = """\
 OpenDSS package of {label}
@@ -81,7 +84,7 @@ def export_case(result: Path, policy: str, case: str, draw: int, folder: Path) -
     Parameters
     ----------
     result
-        A result folder, or one in the making whose arrays are written.
+        A result folder of ``study`` or ``shapes``, or one in the making whose arrays are written.
     policy, case, draw
         Which run; runs without chance have draw 0 only.
     folder
@@ -97,8 +100,11 @@ def export_case(result: Path, policy: str, case: str, draw: int, folder: Path) -
     InputError
         For a run or draw that the result does not hold.
     """
-    with h5netcdf.File(result / "results.nc", "r") as file:
-        kw = _injections(file, policy, case, draw)
+    arrays = result / "results.nc"
+    without_power_flow = not arrays.is_file()
+    with h5netcdf.File(result / SHAPES_FILE if without_power_flow else arrays, "r") as file:
+        read = _shape_injections if without_power_flow else _injections
+        kw = read(file, policy, case, draw)
         base_p, base_q = file["base_p"][...], file["base_q"][...]
         steps = file["step"].shape[0]
         days = file["day_label"][...]
@@ -136,18 +142,43 @@ def _injections(file: Any, policy: str, case: str, draw: int) -> np.ndarray:
         held = [key.removeprefix("ev_kw_") for key in file.variables if key.startswith("ev_kw_")]
         if not held and not len(file.dimensions.get("point", ())):
             return np.zeros((0, file["step"].shape[0]))
-        hint = nearest(f"{policy}_{case}", held) or "runs: " + ", ".join(held)
-        raise InputError(Problem("--case", f"the result holds no {policy} {case}", hint))
+        raise _not_held(policy, case, held)
     kw = np.asarray(file[name][...], float)
-    draws = 1 if case in BOUNDING_CASES else len(kw)
-    if not 0 <= draw < draws:
-        raise InputError(Problem("--draw", f"{draw} is not 0 to {draws - 1}"))
+    _check_draw(draw, 1 if case in BOUNDING_CASES else len(kw))
     if case != Case.COINCIDENT_SPLIT:
         return np.asarray(kw[draw])
     phases = file["split_phase"][...].astype(int)
     spd = kw.shape[2] // len(phases)
     cut = [kw[phase, :, n * spd : (n + 1) * spd] for n, phase in enumerate(phases)]
     return np.concatenate(cut, axis=1)
+
+
+def _shape_injections(file: Any, policy: str, case: str, draw: int) -> np.ndarray:
+    """Return the EV power of a run of ``shapes.nc``, ``[point, step]``."""
+    if policy == Policy.NO_EV:
+        return np.zeros((file.dimensions["point"].size, file.dimensions["step"].size))
+    policies, cases = ([_text(name) for name in file[axis][...]] for axis in ("policy", "case"))
+    held = [f"{a}_{b}" for a in policies for b in cases]
+    if f"{policy}_{case}" not in held:
+        raise _not_held(policy, case, held)
+    kw = file["kw"]
+    _check_draw(draw, kw.shape[2])
+    found = np.asarray(kw[policies.index(policy), cases.index(case), draw], float).T
+    if np.isnan(found).all() and found.size:
+        raise _not_held(policy, case, [name for name in held if name != f"{policy}_{case}"])
+    return found
+
+
+def _not_held(policy: str, case: str, held: Sequence[str]) -> InputError:
+    """Return the error of a run that a result does not hold."""
+    hint = nearest(f"{policy}_{case}", held) or "runs: " + ", ".join(held)
+    return InputError(Problem("--case", f"the result holds no {policy} {case}", hint))
+
+
+def _check_draw(draw: int, draws: int) -> None:
+    """Raise for a draw that a run does not have."""
+    if not 0 <= draw < draws:
+        raise InputError(Problem("--draw", f"{draw} is not 0 to {draws - 1}"))
 
 
 def _text(value: Any) -> str:

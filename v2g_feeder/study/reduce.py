@@ -113,7 +113,7 @@ class StudyReducer:
             name = f"ev_kw_{policy}_{case}"
             dims = (first if len(kw) > 1 else "draw_one", "point", "step")
             self._file.add_fixed(name, dims, kw, "kW, negative exports", "EV power by point")
-        for (policy, case), book in self._fleet.ledger.items():
+        for (policy, case), book in self._fleet.shapes.ledger.items():
             self._content.add_array(f"ledger {policy} {case}", book.astype(np.float32))
             name = f"ledger_kw_{policy}_{case}"
             dims = ("draw_all" if len(book) > 1 else "draw_one", "ledger_row", "step")

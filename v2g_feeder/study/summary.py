@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -13,10 +13,11 @@ from v2g_feeder.conventions import (
     Wiring,
     reference_of,
 )
-from v2g_feeder.dispatch import LEDGER_ROWS
+from v2g_feeder.dispatch import LEDGER_ROWS, aggregator_figures, default_tariff
 from v2g_feeder.feeder.engine import TOLERANCE, engine_version
 from v2g_feeder.feeder.secondary import service_figures
-from v2g_feeder.fleet import load_archetype, load_participation
+from v2g_feeder.fleet import load_archetype
+from v2g_feeder.loadshape import held_in
 from v2g_feeder.powerflow.solution import Reason
 from v2g_feeder.screening import unknowns
 from v2g_feeder.store import SCHEMA_VERSION
@@ -31,9 +32,17 @@ if TYPE_CHECKING:
     from v2g_feeder.study.fleet_stage import FleetStage
     from v2g_feeder.study.reduce import Reduced
 
-__all__ = ["summarise"]
-
-_FIRM_SHARE = 0.05  # the firm figure is delivered in at least 95 % of event-days
+__all__ = [
+    "event_steps",
+    "feeder_figures",
+    "fleet_assumptions",
+    "held_over_window",
+    "ledger_means",
+    "records",
+    "shortfall_by_run",
+    "study_figures",
+    "summarise",
+]
 
 
 def summarise(
@@ -45,21 +54,21 @@ def summarise(
         "schema_version": SCHEMA_VERSION,
         "name": content.name,
         "question": content.question,
-        "feeder": _feeder(study, feeder),
-        "study": _study(study, fleet),
+        "feeder": feeder_figures(study, feeder),
+        "study": study_figures(study, fleet),
         "conditions": _conditions(study, feeder),
         "head": _head(study, reduced),
         "events": _events(study, fleet, reduced),
-        "harm_and_relief": _records(reduced.relief),
-        "harm_and_relief_no_ev": _records(reduced.relief_no_ev),
-        "reverse_flow": _records(
+        "harm_and_relief": records(reduced.relief),
+        "harm_and_relief_no_ev": records(reduced.relief_no_ev),
+        "reverse_flow": records(
             reduced.reverse[
                 (reduced.reverse["reverse_hours"] > 0) | (reduced.reverse["element"] == "head")
             ]
         ),
-        "ledger": _ledger(study, fleet),
-        "funnel": _records(fleet.funnel),
-        "shortfall": _shortfall(fleet),
+        "ledger": ledger_means(study, fleet),
+        "funnel": records(fleet.funnel),
+        "shortfall": shortfall_by_run(fleet),
         "validity": _validity(study, feeder, reduced),
         "unknowns": _unknowns(feeder, reduced),
         "findings": [
@@ -76,11 +85,12 @@ def summarise(
     }
 
 
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return a table's rows, each by column."""
     return [dict(zip(table.columns, row, strict=True)) for row in table.itertuples(index=False)]
 
 
-def _feeder(study: Study, feeder: FeederStage) -> dict[str, Any]:
+def feeder_figures(study: Study, feeder: FeederStage) -> dict[str, Any]:
     """Return the feeder in figures."""
     tables = feeder.feeder
     return {
@@ -101,7 +111,7 @@ def _feeder(study: Study, feeder: FeederStage) -> dict[str, Any]:
     }
 
 
-def _study(study: Study, fleet: FleetStage) -> dict[str, Any]:
+def study_figures(study: Study, fleet: FleetStage) -> dict[str, Any]:
     """Return the study in figures."""
     content, export = study.content, study.content.dispatch.export
     return {
@@ -113,7 +123,9 @@ def _study(study: Study, fleet: FleetStage) -> dict[str, Any]:
         "steps": study.calendar.n_steps,
         "vehicles": len(fleet.vehicles),
         "nameplate_kw": fleet.vehicles.nameplate_kw,
-        "export_capable_kw": float((fleet.vehicles.export_kw * fleet.vehicles.permitted).sum()),
+        "export_capable_kw": float(
+            (fleet.vehicles.export_kw * fleet.vehicles.permitted * fleet.vehicles.accepted).sum()
+        ),
         "points": len(fleet.points),
         "export": None
         if export is None
@@ -199,7 +211,7 @@ def _head(study: Study, reduced: Reduced) -> list[dict[str, Any]]:
     return rows
 
 
-def _event_steps(study: Study) -> tuple[np.ndarray, np.ndarray]:
+def event_steps(study: Study) -> tuple[np.ndarray, np.ndarray]:
     """Return masks of the steps of events and of the steps after them on the same day."""
     steps = study.calendar.table()
     export = study.content.dispatch.export
@@ -207,23 +219,26 @@ def _event_steps(study: Study) -> tuple[np.ndarray, np.ndarray]:
     if export is None:
         return nothing, nothing
     start, end = export.hours
-    hour = steps["hour"] + steps["minute"] / 60
-    weekend = steps["day_type"] == "weekend"
+    hour = (steps["hour"] + steps["minute"] / 60).to_numpy()
+    weekend = (steps["day_type"] == "weekend").to_numpy()
     on = steps["season"].map(study.has_event).to_numpy(bool)
     if export.days != "all":
-        on &= (weekend == (export.days == "weekends")).to_numpy()
-    inside = ((hour >= start) & (hour < end)).to_numpy()
-    return on & inside, on & (hour >= end).to_numpy()
+        on &= weekend == (export.days == "weekends")
+    inside = (hour >= start) & (hour < end)
+    later = hour >= end
+    if end < start:  # over midnight: its morning part is the end of the event of the day before
+        inside, later = (hour >= start) | (hour < end), (hour >= end) & (hour < start)
+    return on & inside, on & later
 
 
 def _events(study: Study, fleet: FleetStage, reduced: Reduced) -> list[dict[str, Any]]:
     """Return what the events deliver and relieve, by case and season, over the draws.
 
-    Delivered is the export of the vehicles, held over the window (the lowest hour of each event
-    day); relief is the fall of head kW against managed charging; rebound the largest rise after
-    the event.
+    Delivered is the export of the vehicles, held over the window (the lowest step of each event-day
+    of the season's fortnights); relief is the fall of head kW against managed charging; rebound
+    the largest rise after the event.
     """
-    during, after = _event_steps(study)
+    during, after = event_steps(study)
     steps = study.calendar.table()
     rows: list[dict[str, Any]] = []
     exported = LEDGER_ROWS.index("exported")
@@ -232,16 +247,9 @@ def _events(study: Study, fleet: FleetStage, reduced: Reduced) -> list[dict[str,
         if policy != Policy.EXPORT or case in BOUNDING_CASES or reference not in reduced.head_kw:
             continue
         fall = reduced.head_kw[reference] - kw
-        book = fleet.ledger[policy, case][:, exported]
+        book = fleet.shapes.ledger[policy, case][:, exported]
         for season in dict.fromkeys(steps.loc[during, "season"]):
             here = (steps["season"] == season).to_numpy()
-            days = steps["day"].to_numpy()[during & here]
-            held = np.stack(
-                [
-                    book[:, (steps["day"] == day).to_numpy() & during].min(axis=1)
-                    for day in dict.fromkeys(days)
-                ]
-            )
             relief = fall[:, during & here].mean(axis=1)
             late = after & here
             rebound = (-fall[:, late]).max(axis=1) if late.any() else np.zeros(len(fall))
@@ -249,13 +257,9 @@ def _events(study: Study, fleet: FleetStage, reduced: Reduced) -> list[dict[str,
                 {
                     "case": case,
                     "season": season,
-                    "event_days": int(held.size),
                     "request_kw": study.event.request_kw if study.event else 0.0,
                     "exported_kw_mean": float(book[:, during & here].mean()),
-                    "held_kw_mean": float(held.mean()),
-                    "held_kw_in_95pct_of_days": float(
-                        np.quantile(held, _FIRM_SHARE, method="lower")
-                    ),
+                    **held_over_window(fleet.shapes.events, case, season),
                     "relief_kw_mean": _over(np.mean, relief),
                     "relief_kw_min": _over(np.min, relief),
                     "relief_kw_max": _over(np.max, relief),
@@ -266,15 +270,31 @@ def _events(study: Study, fleet: FleetStage, reduced: Reduced) -> list[dict[str,
     return rows
 
 
+def held_over_window(events: pd.DataFrame, case: str, season: str) -> dict[str, Any]:
+    """Return what is held over the window, as departures are told and as if they were known."""
+    mine = events[(events["case"] == case) & (events["season"] == season)]
+    told = "stated" if (mine["departures"] == "stated").any() else "known"
+    held = mine.loc[mine["departures"] == told, "held_kw"]
+    known = mine.loc[mine["departures"] == "known", "held_kw"]
+    return {
+        "event_days": len(held),
+        "departures": told,
+        "held_kw_mean": float(held.mean()),
+        "held_kw_in_95pct_of_days": held_in(held),
+        "held_kw_mean_departures_known": float(known.mean()),
+        "held_kw_in_95pct_of_days_departures_known": held_in(known),
+    }
+
+
 def _over(statistic: Callable[[np.ndarray], float], values: np.ndarray) -> float:
     """Return a statistic over the draws that have a value, NaN where none has."""
     found = values[np.isfinite(values)]
     return float(statistic(found)) if len(found) else float("nan")
 
 
-def _ledger(study: Study, fleet: FleetStage) -> list[dict[str, Any]]:
+def ledger_means(study: Study, fleet: FleetStage) -> list[dict[str, Any]]:
     """Return the ledger in the event window (or over all steps), mean kW by case and row."""
-    during, _ = _event_steps(study)
+    during, _ = event_steps(study)
     chosen = during if during.any() else np.ones(len(during), bool)
     return [
         {
@@ -286,21 +306,21 @@ def _ledger(study: Study, fleet: FleetStage) -> list[dict[str, Any]]:
                 for number, row in enumerate(LEDGER_ROWS)
             },
         }
-        for (policy, case), book in fleet.ledger.items()
+        for (policy, case), book in fleet.shapes.ledger.items()
     ]
 
 
-def _shortfall(fleet: FleetStage) -> list[dict[str, Any]]:
+def shortfall_by_run(fleet: FleetStage) -> list[dict[str, Any]]:
     """Return, by run, how many sessions left below their target and by how much."""
-    table = fleet.shortfall
+    table = fleet.shapes.shortfall
     if table.empty:
         return []
     groups = table.groupby(["policy", "case"], sort=False)["shortfall_kwh"]
     found = groups.agg(sessions="size", mean_kwh="mean", max_kwh="max").reset_index()
     found["of_sessions"] = [
-        fleet.sessions[run] for run in zip(found["policy"], found["case"], strict=True)
+        fleet.shapes.sessions[run] for run in zip(found["policy"], found["case"], strict=True)
     ]
-    return _records(found)
+    return records(found)
 
 
 def _validity(study: Study, feeder: FeederStage, reduced: Reduced) -> dict[str, Any]:
@@ -313,7 +333,7 @@ def _validity(study: Study, feeder: FeederStage, reduced: Reduced) -> dict[str, 
         "flagged": int(
             table.loc[table["reason"] == Reason.HIGH_VOLTAGE_SWITCHED.name.lower(), "steps"].sum()
         ),
-        "by_run": _records(table),
+        "by_run": records(table),
         "lost_units": [{"unit": unit, "why": why} for unit, why in sorted(reduced.lost.items())],
         "base_invalid_steps": int((feeder.base_reason > Reason.FLAGGED).sum()),
         "head_check": _head_check(feeder),
@@ -357,14 +377,52 @@ def _unknowns(feeder: FeederStage, reduced: Reduced) -> list[str]:
     return found
 
 
-def _assumptions(study: Study) -> list[dict[str, Any]]:
-    """Return every default in force with its source, the study's own figures left out."""
+def fleet_assumptions(study: Study) -> list[dict[str, Any]]:
+    """Return every default of the fleet in force with its source; what the study sets says so."""
     rows = []
-    for name in dict.fromkeys(fleet.archetype for fleet in study.content.fleets):
-        rows += [_figure(f"fleet, {name}", figure) for figure in load_archetype(name).figures]
-    for name, case in load_participation().items():
+    for section, settings in zip(study.content.fleets, study.fleets, strict=True):
+        given = section.model_dump(exclude_none=True)
+        for figure in load_archetype(settings.archetype).figures:
+            row = _figure(f"fleet {section.name}, {section.archetype}", figure)
+            keys = [key for key in _SET_BY.get(figure.name, (figure.name,)) if key in given]
+            if keys:
+                row |= {"value": given[keys[0]], "mark": "study", "source": "set by the study"}
+            rows.append(row)
+    for name, case in study.participation.items():
         if name in study.cases or name in {Case.EXPECTED, Case.HIGH}:
             rows += [_figure(f"participation, {name}", figure) for figure in case.figures]
+    dispatch = study.content.dispatch
+    given = dispatch.aggregator.model_dump(exclude_none=True)
+    rows += [
+        _given(_figure("aggregator", figure), given.get(figure.name))
+        for figure in aggregator_figures()
+    ]
+    if dispatch.also or dispatch.signal == "price":
+        given = dispatch.tariff.model_dump(exclude_none=True)
+        rows += [
+            _given(_figure("tariff", figure), given.get(figure.name))
+            for figure in default_tariff().figures
+        ]
+    return rows
+
+
+_SET_BY: Final = {
+    "battery_kwh_low": ("battery_kwh",),
+    "battery_kwh_high": ("battery_kwh",),
+    "ports_per_vehicle": ("ports",),
+}
+
+
+def _given(row: dict[str, Any], value: Any) -> dict[str, Any]:
+    """Return a row of defaults, or the study's own value in its place."""
+    if value is None:
+        return row
+    return row | {"value": value, "mark": "study", "source": "set by the study"}
+
+
+def _assumptions(study: Study) -> list[dict[str, Any]]:
+    """Return every default in force with its source; what the study sets says so."""
+    rows = fleet_assumptions(study)
     if study.content.feeder.secondaries is not None:
         given = study.content.feeder.secondaries.model_dump(exclude_none=True)
         rows += [

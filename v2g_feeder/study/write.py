@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from v2g_feeder.study.fleet_stage import FleetStage
     from v2g_feeder.study.reduce import Reduced
 
-__all__ = ["write_results"]
+__all__ = ["exported_first", "manifest_of", "write_results"]
 
 _PACKAGES: Final = (
     "opendssdirect.py",
@@ -71,15 +71,15 @@ def write_results(
     summary = summarise(study, feeder, fleet, reduced)
     summary["content_sha256"] = reduced.content.hexdigest()
     write_parts(replace(feeder.circuit, points=fleet.points), out / "opendss")
-    run = max(fleet.kw, key=_exported_first)
+    run = max(fleet.kw, key=exported_first)
     summary["package"] = export_case(out, *run, 0, out / "opendss")
-    write_json(out / "manifest.json", _manifest(study, feeder, workers, command))
+    write_json(out / "manifest.json", manifest_of(study, feeder, workers, command))
     write_json(out / "summary.json", summary)
     write_report(out)
     return summary
 
 
-def _exported_first(run: tuple[str, str]) -> tuple[bool, bool, bool]:
+def exported_first(run: tuple[str, str]) -> tuple[bool, bool, bool]:
     """Order runs by how much an engineer wants to see them: export, expected, not bounding."""
     policy, case = run
     return (case not in BOUNDING_CASES, policy == Policy.EXPORT, case == Case.EXPECTED)
@@ -149,7 +149,7 @@ def _write_places(path: Path, feeder: FeederStage, reduced: Reduced) -> None:
             variable.attrs["long_name"] = "over valid steps and draws"
 
 
-def _manifest(study: Study, feeder: FeederStage, workers: int, command: str) -> dict[str, Any]:
+def manifest_of(study: Study, feeder: FeederStage, workers: int, command: str) -> dict[str, Any]:
     """Return what the result was made with and from."""
     files = dict.fromkeys([study.path, *feeder.files])
     return {
