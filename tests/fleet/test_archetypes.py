@@ -111,7 +111,7 @@ def test_two_sections_or_none_are_refused(tmp_path):
 def test_a_bad_duty_names_file_and_key(tmp_path):
     tree = _tree("school_bus")
     tree["duty"]["holiday_share"]["value"] = 12
-    with pytest.raises(InputError, match=r"own\.yaml: duty\.holiday_share"):
+    with pytest.raises(InputError, match=r"own\.yaml: duty: holiday_share"):
         load_archetype(_written(tmp_path, tree))
 
 

@@ -13,11 +13,20 @@ from v2g_feeder.report.answer import (
     caveats,
     confidence_sentences,
     export_sentences,
+    firm_sentences,
     harm_sentences,
     headline,
     managed_sentences,
 )
-from v2g_feeder.report.words import amount, hours, kw, run_name, value_text
+from v2g_feeder.report.words import (
+    amount,
+    hours,
+    kw,
+    mid_sentence,
+    run_name,
+    run_order,
+    value_text,
+)
 
 Summary = dict[str, Any]
 
@@ -182,3 +191,46 @@ def test_runs_in_words() -> None:
     assert run_name("no_ev", "expected") == "No EVs"
     assert run_name("export", "firm") == "Export, firm"
     assert run_name("export", "coincident_export") == "All export at once"
+
+
+def firm_row(stated: float, known: float) -> dict[str, Any]:
+    return {
+        "case": "firm", "season": "winter", "event_days": 8, "request_kw": 200.0,
+        "held_kw_mean": stated + 10, "held_kw_mean_departures_known": known + 10,
+        "held_kw_in_95pct_of_days": stated, "departures": "stated",
+        "held_kw_in_95pct_of_days_departures_known": known,
+    }  # fmt: skip
+
+
+def test_firm_falls_because_drivers_leave_before_they_said() -> None:
+    text = flat(firm_sentences({"events": [firm_row(12.0, 20.0)]}))
+    assert "falls from 20 kW to 12 kW in winter because drivers leave before they said" in text
+    assert "on average it falls from 30 kW to 22 kW" in text
+
+
+def test_firm_that_does_not_fall_is_not_said_to() -> None:
+    same = flat(firm_sentences({"events": [firm_row(12.0, 12.0)]}))
+    assert "12 kW in 95 % of event-days in winter, whether departures are known or" in same
+    more = flat(firm_sentences({"events": [firm_row(14.0, 12.0)]}))
+    assert "rises from 12 kW to 14 kW" in more
+    assert "because" not in more
+
+
+def test_firm_of_an_older_summary_gives_its_figure_alone(summary: Summary) -> None:
+    summary["events"].append(summary["events"][0] | {"case": "firm"})
+    assert "Firm participation holds 21 kW in 95 % of event-days in winter." in flat(
+        export_sentences(summary)
+    )
+
+
+def test_names_of_policies_and_own_cases() -> None:
+    assert run_name("v2h", "mine_too") == "V2H, mine too"
+    assert run_name("time_of_use", "expected") == "Time of use, expected"
+    assert mid_sentence("V2H, Mine") == "V2H, Mine"
+    assert mid_sentence("Export, Mine") == "export, Mine"
+    runs = [("export", case) for case in ("mine", "high", "low")]
+    assert [case for _, case in sorted(runs, key=lambda run: run_order(*run))] == [
+        "low",
+        "high",
+        "mine",
+    ]

@@ -138,7 +138,7 @@ def _write(
     figure = fit_figure(observed(records), drawn, f"{target.stem}: fitted to {records.source}")
     head = [
         f"Archetype fitted by v2g-feeder fit to {records.source}.",
-        "Marks: D computed from the records named in the source; figures marked otherwise, or whose",
+        "Marks: D computed from the records named in the source; those marked otherwise, or whose",
         "source begins with 'as', are taken over: edit them for your own fleet.",
     ]
     write_text(yaml_file, archetype_text(archetype, head))
@@ -183,9 +183,7 @@ def _show(table: pd.DataFrame, split: str) -> None:
     )
 
 
-def _as_json(
-    records: Records, table: pd.DataFrame | None, written: list[Path]
-) -> dict[str, Any]:
+def _as_json(records: Records, table: pd.DataFrame | None, written: list[Path]) -> dict[str, Any]:
     """Return what was done, for ``--json``."""
     from v2g_feeder.store import plain
 

@@ -66,7 +66,8 @@ def _print(summary: Mapping[str, Any], folder: Path) -> None:
         click.echo(line)
     click.echo()
     head, rows, note = run_rows(summary)
-    show_table(f"Runs: {note}", head, rows)
+    show_table("Runs", head, rows)
+    click.echo(note)
     click.echo(f"\npage:    {folder / 'shapes.html'}")
     click.echo(f"tables:  {folder}: shapes.csv, ledger.csv, events.csv and others; shapes.nc")
     package = summary["package"]

@@ -10,10 +10,14 @@ stored energy itself.
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 from v2g_feeder.dispatch.compiled import compiled
 
-__all__ = ["flat", "power_share", "unflat"]
+if TYPE_CHECKING:
+    from v2g_feeder.dispatch.arrays import Cars
+
+__all__ = ["flat", "flat_of", "power_share", "share_of", "unflat", "unflat_of"]
 
 
 @compiled
@@ -48,3 +52,21 @@ def power_share(soe_kwh: float, battery_kwh: float, taper_soc: float, taper_floo
     if over <= 0.0 or taper_soc >= 1.0:
         return 1.0
     return 1.0 - (1.0 - taper_floor) * over / (1.0 - taper_soc)
+
+
+@compiled
+def flat_of(i: int, soe_kwh: float, cars: Cars) -> float:
+    """Return :func:`flat` of a vehicle."""
+    return flat(soe_kwh, cars.battery_kwh[i], cars.taper_soc[i], cars.taper_floor[i])
+
+
+@compiled
+def unflat_of(i: int, flat_kwh: float, cars: Cars) -> float:
+    """Return :func:`unflat` of a vehicle."""
+    return unflat(flat_kwh, cars.battery_kwh[i], cars.taper_soc[i], cars.taper_floor[i])
+
+
+@compiled
+def share_of(i: int, soe_kwh: float, cars: Cars) -> float:
+    """Return :func:`power_share` of a vehicle."""
+    return power_share(soe_kwh, cars.battery_kwh[i], cars.taper_soc[i], cars.taper_floor[i])

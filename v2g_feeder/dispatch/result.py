@@ -11,8 +11,8 @@ import pandas as pd
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from v2g_feeder.dispatch.arrays import State, Stays
     from v2g_feeder.dispatch.events import Event
-    from v2g_feeder.dispatch.kernel import State, Stays
     from v2g_feeder.fleet.participation import Participation, ParticipationDraw
     from v2g_feeder.fleet.sessions import Sessions
     from v2g_feeder.fleet.vehicles import Vehicles

@@ -17,7 +17,7 @@ from v2g_feeder.fleet.calibrate import calibrated
 from v2g_feeder.fleet.figures import Figure
 from v2g_feeder.fleet.fit_duty import TRIP, fit_duty
 from v2g_feeder.fleet.fit_match import matched
-from v2g_feeder.fleet.fit_plugging import fit_plugging, follow, stated_errors
+from v2g_feeder.fleet.fit_plugging import fit_plugging, follow, spearman, stated_errors
 from v2g_feeder.fleet.fit_rates import Exposure, starts_per_h
 
 if TYPE_CHECKING:
@@ -32,12 +32,22 @@ DEFAULT_LIKE: Final = {"user": "residential", "other": "workplace", "duty": "del
 _FEW: Final = (0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1)
 _MANY: Final = (0, 0.01, *np.arange(0.025, 0.976, 0.025).round(3).tolist(), 0.99, 1)
 _MANY_FROM: Final = 300
-_UNITS: Final = {"highest_kw": "kW", "starts_per_free_h": "1/h", "miles": "mile", "energy_kwh": "kWh"}
+_UNITS: Final = {
+    "highest_kw": "kW",
+    "starts_per_free_h": "1/h",
+    "miles": "mile",
+    "energy_kwh": "kWh",
+}
 _NOT_DATED: Final = "weekday_share", "weekend_share"
 
 
 def fit_archetype(
-    records: Records, *, like: str | None = None, name: str = "fitted", settle: int = 5
+    records: Records,
+    *,
+    like: str | None = None,
+    name: str = "fitted",
+    settle: int = 6,
+    vehicles: int = 3000,
 ) -> Archetype:
     """Fit an archetype to records.
 
@@ -54,6 +64,8 @@ def fit_archetype(
     settle
         Rounds of :func:`v2g_feeder.fleet.calibrate.calibrated` and
         :func:`v2g_feeder.fleet.fit_match.matched`; 0 for neither.
+    vehicles
+        Vehicles simulated in a round.
 
     Returns
     -------
@@ -67,7 +79,9 @@ def fit_archetype(
     """
     if len(records) < MIN_RECORDS:
         message = f"{len(records)} {records.kind} to fit, at least {MIN_RECORDS} are needed"
-        raise InputError(Problem(records.source, message, "add records, or use a shipped archetype"))
+        raise InputError(
+            Problem(records.source, message, "add records, or use a shipped archetype")
+        )
     base = load_archetype(like or default_like(records))
     if (base.duty is not None) != (records.kind == "duty"):
         want = "duty" if records.kind == "duty" else "plugging"
@@ -93,8 +107,13 @@ def fit_archetype(
     archetype = archetype_from_figures(name, figures, f"{name}.yaml")
     if records.kind == "duty" or not settle:
         return archetype
+    archetype = calibrated(archetype, vehicles=vehicles, rounds=max(settle // 3, 1))
     wanted = starts_per_h(Exposure.of(sessions))
-    return matched(calibrated(archetype, rounds=settle), wanted, rounds=settle)
+    rank = spearman(sessions.energy_kwh, sessions.stay_h)
+    archetype = matched(archetype, wanted, rank, vehicles=vehicles, rounds=settle)
+    # with its figures as rounded for the file
+    settled = {figure.name: figure for figure in archetype.figures}
+    return archetype_from_figures(name, settled, f"{name}.yaml")
 
 
 def default_like(records: Records) -> str:
@@ -122,8 +141,8 @@ def archetype_text(archetype: Archetype, head: Sequence[str] = ()) -> str:
         shared = 0
         while parents[: shared + 1] == open_keys[: shared + 1] and shared < len(parents):
             shared += 1
-        for depth in range(shared, len(parents)):
-            lines.append(f"{'  ' * depth}{parents[depth]}:")
+        opened = range(shared, len(parents))
+        lines += [f"{'  ' * depth}{parents[depth]}:" for depth in opened]
         open_keys = parents
         lines += _figure_lines(key, figure, "  " * len(parents), known)
     return "\n".join(lines) + "\n"

@@ -77,9 +77,7 @@ def _own_part(vehicle: pd.Series, values: np.ndarray) -> float | None:
 
     One-way analysis of variance; ``None`` where too few vehicles have two days of record.
     """
-    groups = pd.Series(ndtri((rankdata(values) - 0.5) / len(values))).groupby(
-        vehicle.to_numpy()
-    )
+    groups = pd.Series(ndtri((rankdata(values) - 0.5) / len(values))).groupby(vehicle.to_numpy())
     count, total, k = groups.size().to_numpy(), len(values), groups.ngroups
     if total < _LEAST_DAYS or k < 2 or total - k < _LEAST_DAYS / 2:
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["draw_cumulative", "draw_histogram", "draw_share", "fit_figure"]
 
 # colours of Okabe and Ito's set, and dashes, so that lines differ in grey too
-_RECORDS: Final = {"color": "#22262b", "linestyle": "-", "linewidth": 1.6}
-_FITTED: Final = {"color": "#d55e00", "linestyle": "--", "linewidth": 1.6}
+_RECORDS: Final[dict[str, Any]] = {"color": "#22262b", "linestyle": "-", "linewidth": 1.6}
+_FITTED: Final[dict[str, Any]] = {"color": "#d55e00", "linestyle": "--", "linewidth": 1.6}
 _AXIS: Final = {
     "arrival": "plug-in, hour of the day (28 is 04:00 next day)",
     "stay": "stay, h",
@@ -82,7 +82,9 @@ def draw_cumulative(ax: Axes, records: np.ndarray, fitted: np.ndarray, name: str
         ax.plot(np.sort(values), 100 * np.arange(1, len(values) + 1) / len(values), **style)
     ax.set_xlim(_range(records, name))
     ax.set_ylabel("% at or below")
-    ax.text(0.97, 0.06, f"KS {ks_distance(records, fitted):.3f}", transform=ax.transAxes, ha="right")
+    ax.text(
+        0.97, 0.06, f"KS {ks_distance(records, fitted):.3f}", transform=ax.transAxes, ha="right"
+    )
     return _finish(ax, name)
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 from scipy.stats import rankdata, spearmanr
 
 from v2g_feeder.fleet.fit_rates import Exposure, own_rates, start_rates
-from v2g_feeder.fleet.plugging import DAY_START_H, MIN_GAP_H
+from v2g_feeder.fleet.plugging import DAY_START_H, MIN_GAP_H, ends_as_weekend
 
 if TYPE_CHECKING:
     from v2g_feeder.fleet.records import Records
@@ -26,6 +26,7 @@ DAYS: Final = ("weekday", "weekend")
 _MOST_WINDOWS: Final = 20
 _SESSIONS_A_KIND: Final = 30  # fewer on weekends than this: the rows of all days serve
 _POWER_LEVEL: Final = 0.995  # the highest of all are errors of the clock
+_SAME: Final = 1e-9  # rounding apart, all values are equal
 _DIGITS: Final = 3
 
 
@@ -66,9 +67,8 @@ class Followed:
 
     @property
     def before_weekend(self) -> np.ndarray:
-        """Whether the morning after is a Saturday's or Sunday's; days begin at 04:00."""
-        day = (self.arrival_h - DAY_START_H) // 24 % 7
-        return np.asarray((day == 4) | (day == 5))
+        """Whether the stay is to end on a Saturday or Sunday."""
+        return np.asarray(ends_as_weekend(self.arrival_h))
 
 
 def follow(records: Records) -> Followed:
@@ -167,7 +167,7 @@ def quantiles(values: np.ndarray, levels: tuple[float, ...]) -> list[float]:
 def spearman(one: np.ndarray, other: np.ndarray) -> float:
     """Return the Spearman rank correlation, 0 where either is constant or there are under 3."""
     both = ~(np.isnan(one) | np.isnan(other))
-    if both.sum() < 3 or np.ptp(one[both]) == 0 or np.ptp(other[both]) == 0:
+    if both.sum() < 3 or min(np.ptp(one[both]), np.ptp(other[both])) < _SAME:
         return 0.0
     return float(spearmanr(one[both], other[both]).statistic)
 

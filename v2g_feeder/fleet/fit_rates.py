@@ -63,7 +63,9 @@ class Exposure:
         owner = unit[1:][~first[1:]]
         closing = np.append(first[1:], True)
         if not sessions.people:
-            begin = np.concatenate([begin, sessions.begin_h[unit[first]], last[closing] + MIN_GAP_H])
+            begin = np.concatenate(
+                [begin, sessions.begin_h[unit[first]], last[closing] + MIN_GAP_H]
+            )
             end = np.concatenate([end, arrival[first], sessions.end_h[unit[closing]]])
             owner = np.concatenate([owner, unit[first], unit[closing]])
         free = hours_by_bin(owner, begin, end, count)
@@ -162,9 +164,7 @@ def _last_end(first: np.ndarray, end: np.ndarray) -> np.ndarray:
     return latest
 
 
-def hours_by_bin(
-    owner: np.ndarray, begin: np.ndarray, end: np.ndarray, count: int
-) -> np.ndarray:
+def hours_by_bin(owner: np.ndarray, begin: np.ndarray, end: np.ndarray, count: int) -> np.ndarray:
     """Return the hours of the intervals by owner, kind of day and half hour, ``[count, 2, 48]``."""
     real = end > begin
     owner, begin, end = owner[real], begin[real], end[real]

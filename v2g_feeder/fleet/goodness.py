@@ -32,10 +32,21 @@ if TYPE_CHECKING:
     from v2g_feeder.fleet.archetypes import Archetype
     from v2g_feeder.fleet.records import Records
 
-__all__ = ["LIMITS", "Sample", "differences", "generated", "halves", "ks_distance", "observed", "score"]
+__all__ = [
+    "LIMITS",
+    "Sample",
+    "differences",
+    "generated",
+    "halves",
+    "ks_distance",
+    "observed",
+    "score",
+]
 
 LIMITS: Final = {"KS": 0.08, "rank correlation": 0.1, "plugged-in share": 0.05}
-SETTLE: Final = 4  # rounds of calibration of a half
+_ROUNDS: Final = 5  # a half is fitted with less simulation
+_VEHICLES: Final = 1000
+_FITS: Final = 5
 OWN_FACTOR: Final = 1.25  # of the records' own distance, where few units decide it
 _BY_OWN: Final = ("user", "vehicle")
 
@@ -174,7 +185,7 @@ def score(
     *,
     like: str | None = None,
     split: str = "half",
-    fits: int = 5,
+    fits: int | None = None,
     pairs: int = 20,
     seed: int = 1,
 ) -> pd.DataFrame:
@@ -189,7 +200,8 @@ def score(
     split
         As in :func:`halves`.
     fits
-        Random halves that are fitted.
+        Random halves that are fitted; by default all ``pairs`` where the limit is the records' own
+        distance (users, duties), else 5.
     pairs
         Random halves whose own distance is taken.
     seed
@@ -204,13 +216,16 @@ def score(
     Notes
     -----
     Half the sessions of a car plug in half as often: with ``split="half"`` the differences of the
-    plugged-in share are doubled. With a split by user and for duties the records' own halves
-    differ a lot; the limit is then 1.25 times their distance (for correlations and shares, if that
-    is more than the fixed limit).
+    plugged-in share are doubled. With a split by user and for duties the limit of the KS distance
+    is 1.25 times that of the records' own halves. For correlations and shares it is that too, if
+    it is more than the fixed limit.
     """
     rng = np.random.default_rng(seed)
+    by_own = split == "user" or records.kind == "duty"
     if split == "time":
         fits = pairs = 1
+    elif fits is None:  # beside the records' own distance, the same halves are to be fitted
+        fits = pairs if by_own else _FITS
     chosen = [halves(records, split, rng) for _ in range(max(fits, pairs))]
     own = [differences(observed(one), observed(other)) for one, other in chosen[:pairs]]
     fitted = []
@@ -218,7 +233,7 @@ def score(
         if min(len(one), len(other)) < MIN_RECORDS:
             message = f"{len(records)} {records.kind} in halves leave fewer than {MIN_RECORDS}"
             raise InputError(Problem(records.source, message, "--split none"))
-        archetype = fit_archetype(one, like=like, settle=SETTLE)
+        archetype = fit_archetype(one, like=like, settle=_ROUNDS, vehicles=_VEHICLES)
         fitted.append(differences(generated(archetype, seed=seed + number), observed(other)))
     table = fitted[0][["quantity", "measure"]].copy()
     apart = np.stack([each["distance"] for each in fitted])
@@ -227,13 +242,17 @@ def score(
     table["distance"] = np.median(apart, axis=0) * double
     table["worst"] = np.max(apart, axis=0) * double
     table["half_to_half"] = np.median(own_apart, axis=0) * double
-    limit = table["measure"].map(LIMITS).to_numpy(dtype=float)
-    if split == "user" or records.kind == "duty":
-        by_own = OWN_FACTOR * table["half_to_half"].to_numpy()
-        limit = np.where(table["measure"] == "KS", by_own, np.maximum(limit, by_own))
-    table["limit"] = limit
+    table["limit"] = _limits(table, by_own=by_own)
     table["holds"] = table["distance"] <= table["limit"]
     return table
+
+
+def _limits(table: pd.DataFrame, *, by_own: bool) -> np.ndarray:
+    """Return the limit of each row; ``by_own`` takes that of KS from the records' own halves."""
+    fixed = table["measure"].map(LIMITS).to_numpy(dtype=float)
+    own = OWN_FACTOR * table["half_to_half"].to_numpy()
+    ks = (table["measure"] == "KS").to_numpy()
+    return np.asarray(np.where(ks, own if by_own else fixed, np.maximum(fixed, own)))
 
 
 def _share(

@@ -9,7 +9,13 @@ import numpy as np
 from numba import njit
 
 from v2g_feeder.fleet.plug_tables import GAP_STEP_H, SCORE_END, SCORE_STEP, cars_of, law_of
-from v2g_feeder.fleet.plugging import BIN_H, BINS_A_DAY, DAY_START_H, MIN_GAP_H
+from v2g_feeder.fleet.plugging import (
+    BIN_H,
+    BINS_A_DAY,
+    DAY_START_H,
+    MIN_GAP_H,
+    ends_as_weekend,
+)
 
 if TYPE_CHECKING:
     from v2g_feeder.fleet.archetypes import Archetype
@@ -20,6 +26,7 @@ __all__ = ["WARM_UP_DAYS", "Plugs", "draw_plugs"]
 WARM_UP_DAYS: Final = 7
 _CHUNK: Final = 2000  # vehicles at once: bounds the memory of their random numbers
 _SHORTEST_H: Final = 1 / 60  # a stay
+_ends_as_weekend = njit(cache=True, nogil=True)(ends_as_weekend)
 
 
 @dataclass(frozen=True)
@@ -245,7 +252,8 @@ def _step(
                 rest = np.interp(miles, law.session_miles, law.level_scores)
             score = law.stay_weight * rest
             score += np.sqrt(max(1 - law.stay_weight**2, 0.0)) * normal[1, car, b]
-            stay_h = max(_stay(law, kind, arrival_h % 24, score), _SHORTEST_H)
+            ending = 1 if _ends_as_weekend(arrival_h) else 0
+            stay_h = max(_stay(law, ending, arrival_h % 24, score), _SHORTEST_H)
             if not law.by_driving:
                 kwh = min(kwh, law.highest_kw * stay_h * cars.kwh_factor[car])
             if found == rows.shape[1]:

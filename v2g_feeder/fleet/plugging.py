@@ -3,7 +3,8 @@
 The section ``plugging:`` of an archetype's file (each entry a figure; *Q* stands for one value a
 ``quantile_levels`` entry, the levels from 0 to 1)::
 
-    weekday, weekend:                Monday to Friday, Saturday and Sunday, by calendar day
+    weekday, weekend:                Monday to Friday, Saturday and Sunday, by calendar day (stays
+                                     by the day on which they end: :func:`ends_as_weekend`)
       starts_per_free_h   [48]       plug-in starts per free hour of a vehicle with rate 1, by half
                                      hour from 00:00
       arrival_h           Q          plug-in hour, 4 to 28 (27.5 is 03:30 of the same calendar day)
@@ -56,6 +57,7 @@ __all__ = [
     "DayTable",
     "Driving",
     "Plugging",
+    "ends_as_weekend",
     "read_plugging",
 ]
 
@@ -63,6 +65,7 @@ MIN_GAP_H: Final = 1.0  # no vehicle has two sessions in one step of an hour or 
 BIN_H: Final = 0.5
 DAY_START_H: Final = 4.0  # an arrival after midnight belongs to its evening
 BINS_A_DAY: Final = 48
+_NEXT_DAY_FROM_H: Final = 14.0
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,22 @@ class Plugging:
     def rates(self) -> np.ndarray:
         """Starts per free hour at rate 1, ``[2, 48]``: weekdays, weekend."""
         return np.array([self.weekday.starts_per_free_h, self.weekend.starts_per_free_h])
+
+
+def ends_as_weekend(arrival_h: np.ndarray) -> np.ndarray:
+    """Return whether a stay takes its row from ``weekend``: by the day on which it is to end.
+
+    That is the day of arrival (from 04:00) before 14:00 and the next morning's after it: a car
+    plugged in on Friday night leaves on a Saturday morning, one on Sunday night on a workday.
+
+    Parameters
+    ----------
+    arrival_h
+        Hours from a Monday's midnight; a number or an array (compiled too).
+    """
+    day = (arrival_h - DAY_START_H) // 24 % 7
+    early = (arrival_h - DAY_START_H) % 24 < _NEXT_DAY_FROM_H - DAY_START_H
+    return (early & (day >= 5)) | (~early & (day >= 4) & (day < 6))
 
 
 def read_plugging(reader: FigureReader, levels: int) -> Plugging:

@@ -145,9 +145,9 @@ def _duty_times(
 def _days(raw: pd.DataFrame, found: Mapping[str, str], table: pd.DataFrame) -> np.ndarray:
     """Return what tells the vehicle-days apart, a text a row."""
     if "day" in found and table["date"].isna().all():
-        return (table["vehicle"] + "/" + raw[found["day"]].str.strip()).to_numpy()
+        return np.asarray(table["vehicle"] + "/" + raw[found["day"]].str.strip())
     if (table["vehicle"] != "").all() and table["date"].notna().all():
-        return (table["vehicle"] + "/" + table["date"].astype(str)).to_numpy()
+        return np.asarray(table["vehicle"] + "/" + table["date"].astype(str))
     return np.arange(len(raw)).astype(str)
 
 

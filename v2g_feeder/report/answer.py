@@ -205,28 +205,28 @@ def firm_sentences(summary: Mapping[str, Any]) -> list[str]:
         known = row.get("held_kw_in_95pct_of_days_departures_known")
         firm, season = row["held_kw_in_95pct_of_days"], plain(row["season"])
         if row.get("departures") != "stated" or not is_known(known):
-            found.append(
-                f"Firm participation holds {kw(firm)} in 95 % of event-days in {season}."
-            )
+            found.append(f"Firm participation holds {kw(firm)} in 95 % of event-days in {season}.")
             continue
         mean = row.get("held_kw_mean_departures_known")
-        means = (
-            f"; on average it falls from {kw(mean)} to {kw(row['held_kw_mean'])}"
-            if is_known(mean) and amount(mean) != amount(row["held_kw_mean"])
-            else ""
-        )
+        now, means = row["held_kw_mean"], ""
+        if is_known(mean) and amount(mean) != amount(now):
+            means = f"; on average it {_moves(mean, now)} from {kw(mean)} to {kw(now)}"
         if amount(known) == amount(firm):
             found.append(
                 f"Firm participation holds {kw(firm)} in 95 % of event-days in {season}, whether "
                 f"departures are known or as drivers state them{means}."
             )
         else:
-            verb = "falls" if firm < known else "changes"
+            why = " because drivers leave before they said" if firm < known else ""
             found.append(
-                f"Firm participation in 95 % of event-days {verb} from {kw(known)} to {kw(firm)} "
-                f"in {season} because drivers leave before they said{means}."
+                f"Firm participation in 95 % of event-days {_moves(known, firm)} from {kw(known)} "
+                f"to {kw(firm)} in {season}{why}, departures as stated instead of known{means}."
             )
     return found
+
+
+def _moves(before: float, after: float) -> str:
+    return "falls" if after < before else "rises"
 
 
 def harm_sentences(

@@ -121,9 +121,7 @@ class _Lines:
         cases = {case for _, case in runs}
         main = str(Case.EXPECTED) if Case.EXPECTED in cases else next(iter(sorted(cases)), "")
         chosen = [run for run in runs if run[1] == main]
-        self.by_policy_with_none = {
-            run: (run_name(*run), *policy_style(run[0])) for run in chosen
-        }
+        self.by_policy_with_none = {run: (run_name(*run), *policy_style(run[0])) for run in chosen}
         self.by_policy = {
             run: style for run, style in self.by_policy_with_none.items() if run[0] != Policy.NO_EV
         }

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import warnings
 from typing import TYPE_CHECKING, Any, Final
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from v2g_feeder.conventions import Case, Criterion, Policy
 from v2g_feeder.report import answer
@@ -18,6 +15,7 @@ from v2g_feeder.report.charts import (
     shape_charts,
 )
 from v2g_feeder.report.figures import COUNT_BINS, draw_counts, new_figure, svg_text
+from v2g_feeder.report.page import MARKS, embedded, environment, source
 from v2g_feeder.report.places import (
     broken_counts,
     place_text,
@@ -26,19 +24,17 @@ from v2g_feeder.report.places import (
     worst_places,
 )
 from v2g_feeder.report.reading import read_result
+from v2g_feeder.report.shapes_charts import funnel_chart, rebound_chart
+from v2g_feeder.report.shapes_tables import funnel_counts, rebound_rows
 from v2g_feeder.report.tables import ladder, ledger_table, panel, weighed
 from v2g_feeder.report.words import (
+    FILTERS,
     LEDGER,
-    amount,
     criterion_name,
     day_name,
     is_bounding,
-    kw,
-    limit_text,
-    plain,
     run_name,
     run_order,
-    whole,
 )
 from v2g_feeder.store import write_text
 
@@ -57,13 +53,6 @@ _MAPS: Final = (  # runs whose drawing is worth its time, beside the main one
     (Policy.EXPORT, Case.COINCIDENT_EXPORT),
     (Policy.EXPORT, Case.COINCIDENT_SPLIT),
 )
-_MARKS: Final = {
-    "P": "read in the publication",
-    "D": "computed from data",
-    "K": "known, primary text not read: check",
-    "A": "assumed",
-    "study": "set by the study",
-}
 
 
 def write_report(result: Path) -> Path:
@@ -90,21 +79,7 @@ def write_report(result: Path) -> Path:
         # steps that are not valid are NaN: means and quantiles of nothing are nothing
         warnings.filterwarnings("ignore", "(All-NaN|Mean of empty|Degrees of freedom)")
         context = _context(loaded)
-    environment = Environment(
-        loader=PackageLoader("v2g_feeder.report"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    environment.filters |= {
-        "kw": kw,
-        "amount": amount,
-        "whole": whole,
-        "plain": plain,
-        "cell": _cell,
-    }
-    page = environment.get_template("report.html.j2").render(context)
+    page = environment().get_template("report.html.j2").render(context)
     path = result / "report.html"
     write_text(path, page)
     return path
@@ -122,8 +97,15 @@ def _context(result: Result) -> dict[str, Any]:
     for group, charts in (("shapes", shapes), ("feeder", maps)):
         for chart in charts:
             write_text(result.folder / "figures" / f"{group}-{chart.key}.svg", chart.svg)
-    if ledger_figure is not None:
-        write_text(result.folder / "figures" / "ledger.svg", ledger_figure.svg)
+    cases = list(dict.fromkeys(case for _, case in result.runs))
+    rebound = rebound_rows(summary.get("rebound", []))
+    funnel_figure = funnel_chart(*funnel_counts(summary["funnel"], cases))
+    further = {
+        "ledger": ledger_figure, "funnel": funnel_figure, "rebound": rebound_chart(rebound)
+    }  # fmt: skip
+    for name, drawn in further.items():
+        if drawn is not None:
+            write_text(result.folder / "figures" / f"{name}.svg", drawn.svg)
     return {
         "summary": summary,
         "manifest": result.manifest,
@@ -138,10 +120,18 @@ def _context(result: Result) -> dict[str, Any]:
         "panel": panel(summary),
         "ladder": ladder(summary),
         "counts": counts,
-        "shapes": _embedded(shapes, _preferred_day(shapes)),
+        "shapes": embedded(shapes, _preferred_day(shapes)),
         "ledger": ledger,
-        "ledger_figure": _embedded([ledger_figure], "ledger") if ledger_figure else [],
-        "maps": {chart.key: _source(chart.svg) for chart in maps},
+        "further": {
+            name: embedded([drawn], name) if drawn else [] for name, drawn in further.items()
+        },
+        "rebound": rebound,
+        "filters": [
+            (name, label)
+            for name, label in FILTERS.items()
+            if summary["funnel"] and name in summary["funnel"][0]
+        ],
+        "maps": {chart.key: source(chart.svg) for chart in maps},
         "places": places,
         "reverse": reverse_table(summary["reverse_flow"], result.steps),
         "heads": _by_run(summary["head"]),
@@ -150,7 +140,7 @@ def _context(result: Result) -> dict[str, Any]:
         "validity": _by_run(summary["validity"]["by_run"]),
         "shortfall": _by_run(summary["shortfall"]),
         "funnel": _by_run(summary["funnel"], Policy.EXPORT),
-        "marks": _MARKS,
+        "marks": MARKS,
         "assumed": sum(row["mark"] == "A" for row in summary["assumptions"]),
     }
 
@@ -160,34 +150,6 @@ def _by_run(rows: Sequence[Mapping[str, Any]], policy: str = "") -> list[dict[st
     named = [{"policy": policy, **row} for row in rows]
     named.sort(key=lambda row: run_order(row["policy"], row["case"]))
     return [{**row, "run": run_name(row["policy"], row["case"])} for row in named]
-
-
-def _cell(value: Any) -> str:
-    """Return an assumption's figure, however it is nested, as text."""
-    if isinstance(value, float):
-        return limit_text(value, "")
-    if isinstance(value, list | tuple):
-        return ", ".join(_cell(item) for item in value)
-    return str(value)
-
-
-def _source(svg: str) -> str:
-    """Return a drawing as the source of an image: its marks and names stay inside."""
-    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
-
-
-def _embedded(charts: Sequence[Chart], shown: str) -> list[dict[str, Any]]:
-    """Return charts for the page; one is shown before any choice is made."""
-    return [
-        {
-            "key": chart.key,
-            "label": chart.label,
-            "alt": chart.alt,
-            "source": _source(chart.svg),
-            "shown": chart.key == shown,
-        }
-        for chart in charts
-    ]
 
 
 def _preferred_day(charts: Sequence[Chart]) -> str:

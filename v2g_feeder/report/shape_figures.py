@@ -149,10 +149,13 @@ def draw_diversity(ax: Axes, spreads: Sequence[Spread]) -> Axes:
             label=spread.label,
         )
     sizes = sorted({int(size) for spread in spreads for size in spread.size})
-    ax.set_xscale("log")
-    ax.xaxis.set_major_locator(FixedLocator(sizes))
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.set_xticks(sizes, [f"{size:,}" for size in sizes])
+    if sizes:  # Axes may be shared with others that hold more
+        ax.set_xscale("log")
+        ax.xaxis.set_major_locator(FixedLocator(sizes))
+        ax.xaxis.set_minor_locator(NullLocator())
+        ax.set_xticks(sizes, [f"{size:,}" for size in sizes])
+    else:
+        ax.text(0.5, 0.5, "none", transform=ax.transAxes, ha="center", fontsize=8, color=SOFT)
     ax.set_ylim(bottom=0)
     ax.set_xlabel("vehicles in the group")
     ax.set_ylabel("kW per vehicle")

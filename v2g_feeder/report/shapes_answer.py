@@ -64,8 +64,9 @@ def event_sentences(summary: Mapping[str, Any]) -> list[str]:
     if managed is not None:
         where = "in the event window" if managed["window"] == "event" else "at a step"
         found.append(
-            f"With managed charging alone, vehicles {where} could sustain {kw(available_kw(managed))} "
-            f"of export for 1 h and {kw(managed['available_4h'])} for 4 h ({plain(case)}, mean)."
+            f"With managed charging alone, vehicles {where} could sustain "
+            f"{kw(available_kw(managed))} of export for 1 h and "
+            f"{kw(managed['available_4h'])} for 4 h ({plain(case)}, mean)."
         )
     if asked is None:
         return [*found, "The study has no export event."]

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 from v2g_feeder.conventions import Case, Policy
 from v2g_feeder.report.shape_figures import STATES
 from v2g_feeder.report.shapes_answer import available_kw, shown_case
-from v2g_feeder.report.words import FILTERS, amount, kw_range, plain, policy_name, run_order
+from v2g_feeder.report.words import (
+    FILTERS,
+    amount,
+    is_known,
+    kw_range,
+    plain,
+    policy_name,
+    run_order,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,7 +43,8 @@ def way_name(row: Mapping[str, Any]) -> str:
 def rebound_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return the rows of the rebound with its way in words, what is in force first."""
     named = [{**row, "way": way_name(row)} for row in rows]
-    return sorted(named, key=lambda row: not row["in_force"])
+    ways = list(dict.fromkeys(row["way"] for row in named))
+    return sorted(named, key=lambda row: (not row["in_force"], ways.index(row["way"])))
 
 
 def run_rows(summary: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
@@ -90,7 +99,7 @@ def shapes_ladder(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
         ("firm: held in 95 % of event-days", str(Case.FIRM), "held_kw_in_95pct_of_days"),
     ):
         found = [row[name] for row in summary["events"] if row["case"] == of]
-        found = [value for value in found if value is not None and value == value]
+        found = [value for value in found if is_known(value)]
         if found:
             by = ", by season" if len(found) > 1 else ""
             steps.append((label + by, min(found), max(found)))
@@ -141,9 +150,7 @@ def funnel_counts(
     return passed, enrolled, states
 
 
-def shortfall_rows(
-    shortfall: pd.DataFrame, summary: Mapping[str, Any]
-) -> list[dict[str, Any]]:
+def shortfall_rows(shortfall: pd.DataFrame, summary: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the sessions below their target by run, and how many could have reached it."""
     rows = []
     for row in summary["shortfall"]:
