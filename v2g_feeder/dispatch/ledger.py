@@ -118,11 +118,16 @@ def _book_draw(dispatch: Dispatch, draw: int, chosen: np.ndarray, book: np.ndarr
     _book(
         chosen,
         _Cars(
-            *(getattr(vehicles, key) for key in ("rated_kw", "export_kw", "eta_c", "eta_d")),
+            vehicles.rated_kw,
+            vehicles.export_kw,
+            vehicles.eta_c,
+            vehicles.eta_d,
             vehicles.battery_kwh,
             vehicles.reserve_soc * vehicles.battery_kwh,
             vehicles.departure_soc * vehicles.battery_kwh,
-            *(vehicles.taper_soc, vehicles.taper_floor, vehicles.fleet),
+            vehicles.taper_soc,
+            vehicles.taper_floor,
+            vehicles.fleet,
         ),
         _Run(
             *(dispatch.step_hours, dispatch.kw[draw], dispatch.soe_kwh[draw]),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from v2g_feeder.dispatch.arrays import ARBITRAGE, EPS, NOW, VALLEY, Cars, Grid, State
+from v2g_feeder.dispatch.arrays import ARBITRAGE, CHEAPEST, EPS, NOW, VALLEY, Cars, Grid, State
 from v2g_feeder.dispatch.battery import flat_of, share_of, unflat_of
 from v2g_feeder.dispatch.compiled import compiled
 from v2g_feeder.dispatch.plans import fill_cheapest, fill_now, fill_valley
@@ -61,7 +61,8 @@ def plan_stay(
                 power[k] += more
                 need -= more
     if until < stated:
-        _end_at(until, step, start_h, stated, grid.step_h, power)
+        most = cars.rated_kw[i] if rule == CHEAPEST else np.inf
+        _end_at(until, step, start_h, stated, grid.step_h, most, power)
     _commit(i, step, direct, power, cars, grid, state)
 
 
@@ -144,14 +145,26 @@ def _lay_trades(
 
 @compiled
 def _end_at(
-    until_h: float, step: int, start_h: float, stated_h: float, step_h: float, power: Floats
+    until_h: float,
+    step: int,
+    start_h: float,
+    stated_h: float,
+    step_h: float,
+    at_once_kw: float,
+    power: Floats,
 ) -> None:
-    """Cut off a plan what lies after the real departure."""
+    """Cut off a plan what lies after the real departure.
+
+    In its last step it goes on evenly, or with a given power for as long as it takes.
+    """
     last = int(until_h / step_h)
-    inside = until_h - max(start_h, last * step_h)
+    inside = max(until_h - max(start_h, last * step_h), 0.0)
     planned = min(stated_h, (last + 1) * step_h) - max(start_h, last * step_h)
     if last - step < len(power) and planned > 0.0:
-        power[last - step] *= max(inside, 0.0) / planned
+        if at_once_kw < np.inf:
+            power[last - step] = min(power[last - step], at_once_kw * inside / step_h)
+        else:
+            power[last - step] *= inside / planned
     power[last - step + 1 :] = 0.0
 
 

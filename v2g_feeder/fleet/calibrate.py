@@ -117,7 +117,7 @@ def _misfit(archetype: Archetype, wanted: Plugging, drawn: Plugs, ranks: dict[st
         below = np.searchsorted(kwh, table.energy_kwh, side="right") / max(len(kwh), 1)
         apart += float(np.abs(below - levels)[1:-1].max(initial=0) * day.mean())
     rank = max(abs(ranks[name] - getattr(wanted, name)) for name in _WITH_ENERGY)
-    return (starts + apart + rank / 2) / 3
+    return float(starts + apart + rank / 2) / 3
 
 
 def _moved(

@@ -252,7 +252,7 @@ def _limits(table: pd.DataFrame, *, by_own: bool) -> np.ndarray:
     fixed = table["measure"].map(LIMITS).to_numpy(dtype=float)
     own = OWN_FACTOR * table["half_to_half"].to_numpy()
     ks = (table["measure"] == "KS").to_numpy()
-    return np.asarray(np.where(ks, own if by_own else fixed, np.maximum(fixed, own)))
+    return np.asarray(np.where(ks, own, np.maximum(fixed, own)) if by_own else fixed)
 
 
 def _share(

@@ -137,7 +137,8 @@ def participation_case(name: str, like: str, changes: Mapping[str, float]) -> Pa
     cases = load_participation()
     problems = []
     if like not in cases:
-        problems.append(Problem(f"{name}.like", f"unknown case {like!r}", nearest(like, list(cases))))
+        hint = nearest(like, list(cases))
+        problems.append(Problem(f"{name}.like", f"unknown case {like!r}", hint))
     problems += [
         Problem(f"{name}.{key}", f"unknown key {key!r}", nearest(key, _SHARES))
         for key in changes

@@ -88,7 +88,7 @@ class FleetSettings:
     site_import_kw: float | None = None
     site_export_kw: float | None = None
 
-    def validate(self, where: str) -> list[Problem]:
+    def validate(self, where: str) -> list[Problem]:  # noqa: C901  # one check a key
         """Return every problem of this fleet; ``where`` is the dotted key of the fleet."""
         problems = []
         if isinstance(self.vehicles, bool) or not isinstance(self.vehicles, int):
