@@ -15,7 +15,7 @@ AT_ONCE = Programme(Aggregator(latency_minutes=0.0, ramp_minutes=0.0))
 DAYS = 14
 
 
-def cars(count=1, *, sites=(Site(),), **changes):
+def cars(count=1, *, sites=(Site(),), **changes):  # noqa: B008
     """Bidirectional cars: 60 kWh, 10 kW, 0.9 each way, reserve 0.2, target 0.8, no taper."""
     values = {
         "fleet": 0, "battery_kwh": 60.0, "rated_kw": 10.0, "export_kw": 10.0, "eta_c": 0.9,
