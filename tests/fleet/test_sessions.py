@@ -133,7 +133,6 @@ def test_homes_drive_the_miles_of_the_survey_however_often_they_plug_in():
     assert energy[1] == pytest.approx(energy[0], rel=0.02)
 
 
-@pytest.mark.xfail(strict=False, reason="open: tables move with calibration")
 @pytest.mark.parametrize("name", [*NAMES, "school_bus", "transit"])
 def test_sessions_absences_and_waits_never_overlap(name):
     sessions = _sessions(name, 300)
