@@ -81,14 +81,22 @@ def random_cars(rng, count, *, taper=True, **changes):
     )
 
 
-def random_stays(rng, count, *, n_days=DAYS, stated=False):
-    """Return sessions of one hour to days, from before the period to after it."""
+def random_stays(rng, count, *, n_days=DAYS, stated=False, brief=False):
+    """Return sessions of one hour to days, from before the period to after it.
+
+    With ``brief``, every other one lasts minutes, and every other statement is minutes off.
+    """
     rows = []
     for car in range(count):
         hour = rng.uniform(-12, 30)
         while hour < 24 * n_days:
-            stay = 1 + rng.exponential(12)
-            said = hour + max(stay + stated * rng.normal(0, 3), 0.25)
+            stay = (
+                rng.exponential(1) + 0.05
+                if brief and rng.random() < 0.5
+                else 1 + rng.exponential(12)
+            )
+            off = rng.normal(0, 0.3 if brief and rng.random() < 0.5 else 3)
+            said = hour + max(stay + stated * off, 0.05 if brief else 0.25)
             if hour + stay > 0:
                 rows.append((car, hour, hour + stay, rng.exponential(12), said))
             hour += stay + 1 + rng.exponential(10)
