@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    import pandas as pd
 
 __all__ = ["Observed", "Reason", "Solution", "SuddenKind", "stacked"]
 
@@ -60,17 +59,44 @@ class Observed:
         is allowed, as a magnitude; NaN where it is only an indicator).
     regulators
         Names of the regulated transformers, in the order of ``taps``.
+    tap_steps
+        Size of a step of each of them, per unit.
+    capacitors
+        Names of the controlled capacitors, in the order of ``capacitor_steps``.
+    bands
+        One row a service voltage on either side of a regulator: ``element`` (the transformer),
+        ``row`` (position in ``voltages``), ``band_pu`` (the regulator's bandwidth).
+    balanced
+        One row a bus with three phases: ``bus``, ``phase``, ``kv_class``.
+    head_bus
+        First screened bus from the source; ``head_amps`` leave it.
     """
 
     voltages: pd.DataFrame
     elements: pd.DataFrame
     flows: pd.DataFrame
     regulators: tuple[str, ...]
+    tap_steps: tuple[float, ...] = ()
+    capacitors: tuple[str, ...] = ()
+    bands: pd.DataFrame = field(
+        default_factory=lambda: pd.DataFrame(columns=["element", "row", "band_pu"])
+    )
+    balanced: pd.DataFrame = field(
+        default_factory=lambda: pd.DataFrame(columns=["bus", "phase", "kv_class"])
+    )
+    head_bus: str = ""
+
+
+def _none() -> np.ndarray:
+    """Return the array of what an engine does not observe."""
+    return np.zeros((0, 0), np.float32)
 
 
 @dataclass(frozen=True)
 class Solution:
     """Values of one unit of work, a day of one (policy, case, draw).
+
+    The last four may be empty, ``(0, 0)``: their criteria are then not screened.
 
     Parameters
     ----------
@@ -90,6 +116,12 @@ class Solution:
         Step (within the day) and :class:`SuddenKind` of each sudden change, ``[change]``.
     sudden_pu
         Voltage after minus before with regulators locked, ``[change, node]``.
+    line_unbalance_pct, sequence_unbalance_pct
+        Voltage unbalance by either definition, percent, ``[step, balanced bus]``.
+    head_amps
+        Current out of the head bus by phase, A, ``[step, 3]``.
+    capacitor_steps
+        Steps in service of the controlled capacitors, ``[step, capacitor]``.
     """
 
     v_pu: np.ndarray
@@ -103,6 +135,10 @@ class Solution:
     sudden_step: np.ndarray
     sudden_kind: np.ndarray
     sudden_pu: np.ndarray
+    line_unbalance_pct: np.ndarray = field(default_factory=_none)
+    sequence_unbalance_pct: np.ndarray = field(default_factory=_none)
+    head_amps: np.ndarray = field(default_factory=_none)
+    capacitor_steps: np.ndarray = field(default_factory=_none)
 
     @property
     def valid(self) -> np.ndarray:
