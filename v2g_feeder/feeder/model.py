@@ -15,6 +15,7 @@ import pandas as pd
 
 from v2g_feeder.conventions import Connection, Wiring
 from v2g_feeder.feeder.findings import Finding, FindingKind
+from v2g_feeder.feeder.stated import emergency_ratio, pt_ratio, tap_step
 from v2g_feeder.feeder.topology import Edge, Tree, Winding, walk, wiring_of
 
 if TYPE_CHECKING:
@@ -57,12 +58,14 @@ class Feeder:
     elements
         One row a series element, in the engine's order: ``element``, ``kind`` (line, switch,
         transformer, regulator, reactor), ``bus1`` (towards the head), ``bus2``, ``phases``,
-        ``rating_a``, ``rating_kva`` (NaN where unknown), ``rating_source``, ``series``
-        (whether it joins two buses).
+        ``rating_a``, ``rating_kva`` (NaN where unknown), ``rating_source``, ``emergency_ratio``
+        (stated emergency over stated normal rating, else NaN), ``series`` (whether it joins two
+        buses).
     loads
         One row a load: figures in force, with bus and node indices.
     regulators
-        ``transformer``, ``winding``, ``control``, ``vreg``, ``band``, ``bus``.
+        ``transformer``, ``winding``, ``control``, ``vreg``, ``band``, ``ptratio``, ``tap_step``
+        (per unit), ``reversible``, ``bus``.
     findings
         What a reader must know about the model.
     tree
@@ -190,12 +193,15 @@ def _regulators(stated: Mapping[str, Any]) -> pd.DataFrame:
             "control": str(row["Name"]).lower(),
             "vreg": float(row.get("VReg", 120.0)),
             "band": float(row.get("Band", 3.0)),
+            "ptratio": pt_ratio(row),
+            "tap_step": tap_step(stated, row),
             "reversible": bool(row.get("Reversible", False)),
         }
         for row in stated.get("RegControl", [])
         if row.get("Enabled", True)
     ]
-    columns = ["transformer", "winding", "control", "vreg", "band", "reversible"]
+    columns = ["transformer", "winding", "control", "vreg", "band"]
+    columns += ["ptratio", "tap_step", "reversible"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -281,6 +287,7 @@ def _elements(
             }
         )
     table = pd.DataFrame(rows)
+    table["emergency_ratio"] = emergency_ratio(stated, table)
     table["series"] = (table["bus1"] != table["bus2"]) & (table["kind"] != "capacitor")
     return table
 
