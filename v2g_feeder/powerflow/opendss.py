@@ -8,7 +8,7 @@ to step inside the unit and never out of it. The same inputs give the same bits 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -264,9 +264,7 @@ class Runner:
             self._engine.set_shape(f"{EV_NAME}_{number}", p[number], q[number])
 
     @np.errstate(over="ignore", invalid="ignore")  # of a solution that ran away
-    def _measure(
-        self, raw: RawSolution, step: int, kw: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, complex, float, list[float], Reason]:
+    def _measure(self, raw: RawSolution, step: int, kw: np.ndarray) -> tuple[Any, ...]:
         """Return what is observed of one solved step, with the reason that it is valid or not."""
         v_pu = self.probe.voltages(raw)
         return (
@@ -276,8 +274,19 @@ class Runner:
             raw.source_kva,
             self.probe.losses_kw(raw),
             self._engine.taps(self._windings),
+            *self.probe.balance.unbalance(raw),
+            self.probe.balance.head_amps(raw),
+            self._capacitor_steps(),
             self._judge(raw, v_pu, step, kw),
         )
+
+    def _capacitor_steps(self) -> list[int]:
+        """Return the steps in service of each controlled capacitor."""
+        watched = self.probe.observed.capacitors
+        if not watched:
+            return []
+        states = {name.lower(): on for name, on in self._engine.control_state([]).capacitors}
+        return [sum(states[name]) for name in watched]
 
     def _judge(self, raw: RawSolution, v_pu: np.ndarray, step: int, kw: np.ndarray) -> Reason:
         """Apply the validity gate to one solved step."""
@@ -331,12 +340,15 @@ def _ev_terminals(
 
 @np.errstate(over="ignore", invalid="ignore")  # of a solution that ran away
 def _collect(
-    rows: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray, complex, float, list[float], Reason]],
+    rows: Sequence[tuple[Any, ...]],
     changes: Sequence[tuple[int, SuddenKind, np.ndarray]],
     voltages: int,
 ) -> Solution:
     """Stack the steps of a unit."""
-    v_pu, loading, flow, source, losses, taps, reason = zip(*rows, strict=True)
+    v_pu, loading, flow, source, losses, taps, *balance, capacitors, reason = zip(
+        *rows, strict=True
+    )
+    line_unbalance, sequence_unbalance, head_amps = balance
     kva = np.array(source)
     return Solution(
         v_pu=np.array(v_pu, np.float32),
@@ -350,4 +362,8 @@ def _collect(
         sudden_step=np.array([at for at, _, _ in changes], np.int16),
         sudden_kind=np.array([kind for _, kind, _ in changes], np.uint8),
         sudden_pu=np.array([change for _, _, change in changes], np.float32).reshape(-1, voltages),
+        line_unbalance_pct=np.array(line_unbalance, np.float32),
+        sequence_unbalance_pct=np.array(sequence_unbalance, np.float32),
+        head_amps=np.array(head_amps, np.float32),
+        capacitor_steps=np.array(capacitors, np.int16),
     )

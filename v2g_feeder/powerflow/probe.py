@@ -14,6 +14,7 @@ import pandas as pd
 
 from v2g_feeder.conventions import Wiring
 from v2g_feeder.feeder.model import LOW_VOLTAGE_KV, phase_letters
+from v2g_feeder.powerflow.balance import Balance, make_balance, regulator_bands
 from v2g_feeder.powerflow.solution import Observed, Reason
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Probe:
     flow_amp: np.ndarray
     flow_start: np.ndarray
     all_node: np.ndarray
+    balance: Balance
 
     def voltages(self, raw: RawSolution) -> np.ndarray:
         """Return service voltages in per unit, ``[node]``."""
@@ -188,12 +190,21 @@ def make_probe(
     limits = {name.lower(): kw for name, kw in (reverse_limits_kw or {}).items()}
     flows["limit_kw"] = [limits.get(str(name).lower(), np.nan) for name in flows["element"]]
     elements = _element_table(places, feeder)
+    joined = [element for element, _ in places]
+    balance = make_balance(feeder, joined, volts)
     return Probe(
         observed=Observed(
             voltages=volts.drop(columns=["a", "b", "scale"]),
             elements=elements,
             flows=flows,
             regulators=tuple(feeder.regulators["transformer"]),
+            tap_steps=tuple(feeder.regulators["tap_step"]),
+            capacitors=tuple(
+                feeder.capacitors.loc[feeder.capacitors["control"] != "", "name"].astype(str)
+            ),
+            bands=regulator_bands(feeder, joined, volts, ratings),
+            balanced=balance.buses,
+            head_bus=balance.head_bus,
         ),
         volt_a=volts["a"].to_numpy(int),
         volt_b=volts["b"].to_numpy(int),
@@ -206,6 +217,7 @@ def make_probe(
         flow_amp=flow_amp,
         flow_start=flow_start,
         all_node=_all_nodes(engine),
+        balance=balance,
     )
 
 
@@ -349,6 +361,7 @@ def _element_table(places: Sequence[tuple[SeriesElement, Any]], feeder: Feeder) 
                 "rating_a": row.rating_a,
                 "rating_kva": by_line if by_amps else row.rating_kva,
                 "rating_source": row.rating_source,
+                "emergency_ratio": row.emergency_ratio,
             }
         )
     return pd.DataFrame(rows)
