@@ -27,13 +27,6 @@ LEVELS = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 MONDAY = pd.Timestamp("2024-01-01")
 
 
-@pytest.fixture(autouse=True)
-def _long_only_when_asked(request):
-    asked = "long" in request.config.getoption("-m")
-    if request.node.get_closest_marker("long") and not asked:
-        pytest.skip("takes minutes; run with -m long")
-
-
 def session_records(arrival_h, stay_h, energy_kwh, user="", station="", stated_h=np.nan):
     table = pd.DataFrame(
         {
