@@ -1,6 +1,7 @@
 """Fitting an archetype: records of known truth, the shared records, and what the command says."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from scipy.stats import norm
 from v2g_feeder.cli.fit import fit
 from v2g_feeder.cli.main import main
 from v2g_feeder.errors import InputError
-from v2g_feeder.fleet.archetypes import load_archetype
+from v2g_feeder.fleet.archetypes import archetype_names, load_archetype
 from v2g_feeder.fleet.fit import archetype_text, fit_archetype
 from v2g_feeder.fleet.fit_plugging import fit_plugging, follow, stated_errors
 from v2g_feeder.fleet.fit_rates import Exposure, own_rates, start_rates, starts_per_h
@@ -189,6 +190,19 @@ def test_an_archetype_comes_back_from_its_own_sessions(tmp_path):
     by_mark = {item.name: item.mark for item in again.figures}
     assert by_mark["plugging.weekday.energy_kwh"] == "D"
     assert by_mark["reserve_soc"] == "A"
+
+
+@pytest.mark.parametrize("name", archetype_names())
+def test_every_shipped_archetype_is_written_and_read_back(name, tmp_path):
+    """Also those with sections in sections: ``plugging.driving``, ``duty.trips``."""
+    archetype = load_archetype(name)
+    path = tmp_path / f"{name}.yaml"
+    path.write_text(archetype_text(archetype), encoding="utf-8")
+    again = load_archetype(path)
+    assert {item.name: item for item in again.figures} == {
+        item.name: item for item in archetype.figures
+    }
+    assert replace(again, figures=()) == replace(archetype, figures=())
 
 
 def test_energy_is_at_the_grid_side():

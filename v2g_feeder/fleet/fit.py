@@ -223,14 +223,12 @@ def _frozen(value: Any) -> Any:
 
 
 def _section_order(figure: Figure) -> tuple[int, ...]:
-    """Return where a figure stands in the file: top level, then sections."""
-    parts = figure.name.split(".")
-    order = ("at_home", "plugging", "duty")
-    deep = ("weekday", "weekend", "trips")
-    return (
-        0 if len(parts) == 1 else 1 + order.index(parts[0]),
-        0 if len(parts) < 3 else 1 + deep.index(parts[1]),
-    )
+    """Return where a figure stands in the file: top level, then sections, each with its own."""
+    *sections, _ = figure.name.split(".")
+    return tuple(_SECTIONS.index(section) for section in sections[:2])
+
+
+_SECTIONS: Final = ("at_home", "plugging", "duty", "weekday", "weekend", "driving", "trips")
 
 
 def _figure_lines(key: str, figure: Figure, indent: str, known: dict[str, str]) -> list[str]:
