@@ -62,7 +62,12 @@ def parse_times(
 
 
 def check_times(
-    times: pd.DatetimeIndex, text: pd.Series[str], path: Path, *, hour_ending: bool
+    times: pd.DatetimeIndex,
+    text: pd.Series[str],
+    path: Path,
+    *,
+    hour_ending: bool,
+    gaps: bool = False,
 ) -> tuple[pd.DatetimeIndex, int, list[Problem]]:
     """Return the beginnings of the intervals, the interval in minutes, and the problems.
 
@@ -74,6 +79,8 @@ def check_times(
         For the problems.
     hour_ending
         Whether a stamp ends its interval.
+    gaps
+        Whether missing rows are allowed.
     """
     seconds = times.astype("datetime64[s]").to_numpy().astype(np.int64)
     kinds, counts = np.unique(np.diff(np.unique(seconds)), return_counts=True)
@@ -91,7 +98,8 @@ def check_times(
         problems.append(Problem(f"{path}, column {text.name!r}", message, "set hour_ending"))
     begins = seconds - step if hour_ending else seconds
     problems += _order(begins, interval, text, path)
-    problems += _gaps(begins, step, text, path)
+    if not gaps:
+        problems += _gaps(begins, step, text, path)
     return pd.DatetimeIndex(begins.astype("datetime64[s]")), interval, problems
 
 

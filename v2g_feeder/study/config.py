@@ -10,7 +10,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from v2g_feeder.calendar import DEFAULT_SEASONS, Calendar, season_calendar
 from v2g_feeder.conventions import BOUNDING_CASES, Case, DayType, Placement
@@ -26,6 +26,7 @@ from v2g_feeder.fleet import (
 )
 from v2g_feeder.loadshape.placement import Place
 from v2g_feeder.screening import Limits, load_limits
+from v2g_feeder.study.sections import Section, section_problems
 from v2g_feeder.study.yaml_file import read_yaml
 
 if TYPE_CHECKING:
@@ -40,15 +41,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class _Section(BaseModel):
-    """Frozen; unknown keys are refused; numbers are not read from text."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True
-    )
-
-
-class SecondariesSection(_Section):
+class SecondariesSection(Section):
     """Service transformers, mains and drops under medium-voltage loads."""
 
     rating_kva: Positive | None = None
@@ -66,7 +59,7 @@ class SecondariesSection(_Section):
         return SecondarySettings(**given)
 
 
-class FeederSection(_Section):
+class FeederSection(Section):
     """The feeder."""
 
     model: str
@@ -76,7 +69,7 @@ class FeederSection(_Section):
     ``{}`` takes the defaults."""
 
 
-class BaseLoadSection(_Section):
+class BaseLoadSection(Section):
     """Load of the customers without EVs."""
 
     source: Literal["native", "standard", "csv"] = "native"
@@ -105,7 +98,7 @@ class BaseLoadSection(_Section):
         return self
 
 
-class CalendarSection(_Section):
+class CalendarSection(Section):
     """Seasons x day types, by step."""
 
     seasons: dict[str, list[int]] = Field(
@@ -120,7 +113,7 @@ class CalendarSection(_Section):
     """Length of a step."""
 
 
-class PlaceSection(_Section):
+class PlaceSection(Section):
     """Where the vehicles are."""
 
     by: Placement = Field(default=Placement.CUSTOMERS, strict=False)
@@ -143,7 +136,7 @@ class PlaceSection(_Section):
         return Place(str(self.by), tuple(str(bus) for bus in self.buses), self.phases, self.kv)
 
 
-class PenetrationSection(_Section):
+class PenetrationSection(Section):
     """Vehicles as a share of customers."""
 
     of: Literal["customers"] = "customers"
@@ -152,7 +145,7 @@ class PenetrationSection(_Section):
     """Vehicles per customer, 0 to 1."""
 
 
-class FleetSection(_Section):
+class FleetSection(Section):
     """One fleet."""
 
     name: str = Field(min_length=1)
@@ -239,7 +232,7 @@ class FleetSection(_Section):
         )
 
 
-class ExportSection(_Section):
+class ExportSection(Section):
     """Export events."""
 
     window: str = "17:00-21:00"
@@ -276,7 +269,7 @@ class ExportSection(_Section):
         return Event(start_h=start, end_h=end, request_kw=self.request_kw, days=self.days)
 
 
-class AggregatorSection(_Section):
+class AggregatorSection(Section):
     """Between a request and the vehicles that answer it."""
 
     latency_minutes: NotNegative | None = None
@@ -297,7 +290,7 @@ class AggregatorSection(_Section):
         return Aggregator(**self.model_dump(exclude_none=True))
 
 
-class TariffSection(_Section):
+class TariffSection(Section):
     """Prices for the policies that follow one."""
 
     weekday_per_kwh: list[float] | None = Field(default=None, min_length=24, max_length=24)
@@ -314,7 +307,7 @@ class TariffSection(_Section):
         return replace(default_tariff(), **(given | tables))
 
 
-class DispatchSection(_Section):
+class DispatchSection(Section):
     """What the vehicles do."""
 
     charging: Literal["managed"] = "managed"
@@ -334,7 +327,7 @@ class DispatchSection(_Section):
     """Export events; left out, no vehicle exports."""
 
 
-class CaseSection(_Section):
+class CaseSection(Section):
     """A participation case of the study's own."""
 
     like: Literal["low", "expected", "firm", "high"] = "expected"
@@ -358,7 +351,7 @@ class CaseSection(_Section):
         return participation_case(name, self.like, changes)
 
 
-class ScreeningSection(_Section):
+class ScreeningSection(Section):
     """Limits."""
 
     limits: str = "ansi_c84_1_a"
@@ -371,7 +364,7 @@ class ScreeningSection(_Section):
     """Largest loading, percent of the basis; left out, the preset's."""
 
 
-class StudySection(_Section):
+class StudySection(Section):
     """A study."""
 
     name: str = Field(min_length=1, pattern=r"^[\w .,()+-]+$")
@@ -533,7 +526,7 @@ def load_study(path: Path, **changes: Any) -> Study:
     try:
         content = StudySection.model_validate(raw)
     except ValidationError as error:
-        raise InputError([_problem(path, detail) for detail in error.errors()]) from error
+        raise InputError(section_problems(path, error, StudySection)) from error
     try:
         return Study(content, path)
     except InputError as error:
@@ -543,59 +536,3 @@ def load_study(path: Path, **changes: Any) -> Study:
                 for problem in error.problems
             ]
         ) from error
-
-
-def _problem(path: Path, detail: Any) -> Problem:
-    """Return a validation error as a problem that names key, value and the nearest valid name."""
-    location = [part for part in detail["loc"] if part not in _UNION_TAGS]
-    where = ""
-    for part in location:
-        where += f"[{part}]" if isinstance(part, int) else f".{part}" if where else str(part)
-    message, hint = str(detail["msg"]).removeprefix("Value error, "), ""
-    value = detail.get("input")
-    if detail["type"] == "extra_forbidden":
-        message = f"unknown key {location[-1]!r}"
-        hint = nearest(str(location[-1]), _keys_at(location[:-1]))
-    elif detail["type"] == "missing":
-        message = "is required and missing"
-    elif detail["type"] in {"literal_error", "enum"}:
-        valid = re.findall(r"'([^']+)'", str(detail["ctx"]["expected"]))
-        message = f"{value!r} is not one of {', '.join(valid) or detail['ctx']['expected']}"
-        hint = nearest(str(value), valid)
-    elif isinstance(value, str | int | float | bool) or value is None:
-        message = f"{value!r}: {message[:1].lower()}{message[1:]}"
-        if (
-            isinstance(value, int | float)
-            and 1 < value <= 100
-            and "less than or equal to 1" in message
-        ):
-            hint = f"did you mean {value / 100:g}?"
-    return Problem(f"{path}: {where}" if where else str(path), message, hint)
-
-
-_UNION_TAGS: Final = ("str", "int", "float")
-
-
-def _keys_at(location: list[Any]) -> list[str]:
-    """Return the valid keys of the section at a location."""
-    section: Any = StudySection
-    for part in location:
-        if isinstance(part, int):
-            continue
-        if part not in section.model_fields:
-            return []
-        section = _section_of(section.model_fields[part].annotation)
-        if section is None:
-            return []
-    return list(section.model_fields)
-
-
-def _section_of(annotation: Any) -> Any:
-    """Return the section model inside an annotation such as ``list[FleetSection] | None``."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for inner in getattr(annotation, "__args__", ()):
-        found = _section_of(inner)
-        if found is not None:
-            return found
-    return None

@@ -1,0 +1,263 @@
+"""Fourth item: whether protection settings can be reviewed without major rebuilds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import pandas as pd
+
+from v2g_feeder.errors import InputError, Problem, nearest
+from v2g_feeder.pilot.answers import Answer, Item, Measure
+from v2g_feeder.pilot.tables import read_text_table, words
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from v2g_feeder.pilot.fault_path import ModelDevice
+    from v2g_feeder.pilot.thresholds import Thresholds
+
+__all__ = [
+    "CHANGES",
+    "SETTINGS",
+    "Device",
+    "Finding",
+    "check_devices",
+    "protection_item",
+    "read_devices",
+    "read_findings",
+]
+
+SETTINGS: Final[Mapping[str, tuple[str, ...]]] = {
+    "breaker": ("pickup_a", "curve", "directional"),
+    "relay": ("pickup_a", "curve", "directional"),
+    "recloser": ("pickup_a", "curve", "directional"),
+    "fuse": ("rating_a", "curve"),
+    "regulator": ("forward_v", "reverse_mode"),
+}
+"""What must be known of a device to review it, by kind."""
+CHANGES: Final = ("settings", "part", "rebuild")
+"""How a device's behaviour can be changed: by settings, by a part such as a fuse link, or only by
+replacing or rebuilding it."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device of the inventory.
+
+    Parameters
+    ----------
+    name, kind
+        ``kind`` is one of :data:`SETTINGS`.
+    settings
+        By name; what is not known is left out.
+    change
+        One of :data:`CHANGES`; empty where not known.
+    element
+        Element or bus of the model at which it stands; empty where there is no model.
+    """
+
+    name: str
+    kind: str
+    settings: Mapping[str, str]
+    change: str = ""
+    element: str = ""
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """What is not known of it."""
+        lacking = [name for name in SETTINGS[self.kind] if not self.settings.get(name)]
+        return (*lacking, *([] if self.change else ["change"]))
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A line of a protection screen.
+
+    Parameters
+    ----------
+    check
+        What was checked.
+    device
+        Device that it concerns; empty for the feeder as a whole.
+    outcome
+        Pass, fail (the settings must be changed) or unknown.
+    note
+        Figure and limit in words.
+    """
+
+    check: str
+    device: str
+    outcome: Answer
+    note: str = ""
+
+
+def check_devices(devices: Sequence[Device], where: str) -> list[Problem]:
+    """Return every problem of an inventory: kinds, changes and settings that are not known."""
+    problems = []
+    every = list(dict.fromkeys(name for names in SETTINGS.values() for name in names))
+    for device in devices:
+        place = f"{where}: {device.name or 'a device without a name'}"
+        if not device.name:
+            problems.append(Problem(where, "a device has no name"))
+        if device.kind not in SETTINGS:
+            hint = nearest(device.kind, list(SETTINGS)) or f"one of {', '.join(SETTINGS)}"
+            problems.append(Problem(place, f"kind {device.kind!r} is not known", hint))
+        if device.change and device.change not in CHANGES:
+            hint = nearest(device.change, CHANGES) or f"one of {', '.join(CHANGES)}"
+            problems.append(Problem(place, f"change {device.change!r} is not known", hint))
+        problems += [
+            Problem(place, f"unknown setting {name!r}", nearest(name, every))
+            for name in device.settings
+            if name not in every
+        ]
+    names = Counter(device.name.lower() for device in devices)
+    problems += [Problem(where, f"{n!r} stands {c} times") for n, c in names.items() if n and c > 1]
+    return problems
+
+
+def read_devices(path: Path, *, columns: Mapping[str, str] | None = None) -> tuple[Device, ...]:
+    """Read a device inventory.
+
+    Parameters
+    ----------
+    path
+        CSV: ``device``, ``kind``, and of ``element``, ``change`` and the settings of
+        :data:`SETTINGS` those that there are; empty where not known.
+    columns
+        Your names of these.
+    """
+    every = tuple(dict.fromkeys(name for names in SETTINGS.values() for name in names))
+    table = read_text_table(
+        path, ("device", "kind"), columns, optional=("element", "change", *every)
+    )
+    _, problems = words(table["kind"], path, {kind: kind for kind in SETTINGS})
+    if "change" in table:
+        known = {change: change for change in CHANGES}
+        problems += words(table["change"], path, known, needed=False)[1]
+    settings = [name for name in every if name in table]
+    devices = tuple(
+        Device(
+            name=row["device"],
+            kind=row["kind"].lower(),
+            settings={name: row[name] for name in settings if row[name]},
+            change=row.get("change", "").lower(),
+            element=row.get("element", ""),
+        )
+        for row in table.to_dict("records")
+    )
+    problems = problems or check_devices(devices, str(path))
+    if problems:
+        raise InputError(problems)
+    return devices
+
+
+def read_findings(path: Path, *, columns: Mapping[str, str] | None = None) -> tuple[Finding, ...]:
+    """Read the findings of a protection screen or of a coordination study.
+
+    Parameters
+    ----------
+    path
+        CSV: ``check``, ``device`` (may be empty), ``outcome`` (pass, fail or unknown) and, if
+        wanted, ``note``.
+    columns
+        Your names of these.
+    """
+    table = read_text_table(path, ("check", "device", "outcome"), columns, optional=("note",))
+    outcome, problems = words(
+        table["outcome"], path, {str(answer): str(answer) for answer in Answer}
+    )
+    if problems:
+        raise InputError(problems)
+    note = table["note"] if "note" in table else pd.Series("", index=table.index)
+    return tuple(
+        Finding(table["check"][row], table["device"][row], Answer(outcome[row]), note[row])
+        for row in table.index
+    )
+
+
+def protection_item(
+    devices: Sequence[Device] | None,
+    thresholds: Thresholds,
+    *,
+    evidence: Sequence[str] = (),
+    findings: Sequence[Finding] | None = None,
+    path: Sequence[ModelDevice] | None = None,
+) -> Item:
+    """Answer the fourth item.
+
+    Parameters
+    ----------
+    devices
+        The inventory of the fault path; ``None`` where there is none.
+    thresholds
+        What is enough.
+    evidence
+        Files that devices and findings were read from.
+    findings
+        Of the protection screen; ``None`` where it was not run.
+    path
+        Devices that the model has in the fault path; ``None`` without a model.
+
+    Returns
+    -------
+    Item
+        A finding that fails is no fail of the item if settings or a part can mend it: it is listed
+        to be reviewed.
+    """
+    missing = [] if devices is not None else ["an inventory of the devices in the fault path"]
+    devices = devices or ()
+    names = {device.name.lower(): device for device in devices}
+    missing += [f"{d.name}: {', '.join(d.unknown)}" for d in devices if d.unknown]
+    notes = []
+    if path is not None:
+        places = {*names, *(d.element.lower() for d in devices if d.element)}
+        missing += [
+            f"{device.name} of the model is not in the inventory"
+            for device in path
+            if not {device.name, device.name.partition(".")[2], device.element} & places
+        ]
+        kinds = Counter(device.kind for device in path)
+        listed = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+        notes.append(f"fault path of the model: {listed or 'no protective devices'}")
+        if not path:
+            notes.append("the model cannot tell whether the inventory is complete")
+    rebuilds = [device.name for device in devices if device.change == "rebuild"]
+    measures = [
+        Measure(
+            "devices whose settings change only by a rebuild",
+            float(len(rebuilds)) if devices else float("nan"),
+            "",
+            at_most=thresholds.rebuilds,
+            note=", ".join(rebuilds) or f"{len(devices)} devices in the fault path",
+        )
+    ]
+    if findings is None:
+        missing.append("the protection screen was not run: its findings")
+    else:
+        measures.append(_to_review(findings, names, missing))
+    return Item("protection", tuple(measures), tuple(evidence), tuple(missing), notes=tuple(notes))
+
+
+def _to_review(
+    findings: Sequence[Finding], names: Mapping[str, Device], missing: list[str]
+) -> Measure:
+    """Return the findings that settings or a part must mend; adds what is missing to tell."""
+    review = []
+    for finding in findings:
+        place = f" at {finding.device}" if finding.device else ""
+        note = f" ({finding.note})" if finding.note else ""
+        if finding.outcome == Answer.UNKNOWN:
+            missing.append(f"{finding.check}{place}{note or ': not known'}")
+        elif finding.outcome == Answer.FAIL and finding.device.lower() in names:
+            review.append(f"{finding.check}{place}{note}")
+        elif finding.outcome == Answer.FAIL:
+            missing.append(f"{finding.check} fails{place}{note}: no such device in the inventory")
+    return Measure(
+        "findings of the screen to be mended by settings or a part",
+        float(len(review)),
+        "",
+        note="; ".join(review) or f"{len(findings)} checks",
+    )
