@@ -79,6 +79,14 @@ class Criterion(StrEnum):
     SUDDEN_VOLTAGE = "sudden_voltage"
     THERMAL = "thermal"
     REVERSE_FLOW = "reverse_flow"
+    EMERGENCY = "emergency"
+    SLOW_VOLTAGE = "slow_voltage"
+    REGULATOR_VOLTAGE = "regulator_voltage"
+    LINE_UNBALANCE = "line_unbalance"
+    SEQUENCE_UNBALANCE = "sequence_unbalance"
+    HEAD_UNBALANCE = "head_unbalance"
+    TAP_OPERATIONS = "tap_operations"
+    CAPACITOR_OPERATIONS = "capacitor_operations"
     INVALID = "invalid"
 
 

@@ -2,6 +2,7 @@ import dataclasses
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from v2g_feeder.errors import InputError
@@ -23,7 +24,16 @@ def test_presets_hold_the_published_figures():
 @pytest.mark.parametrize("name", preset_names())
 def test_every_figure_has_a_source_and_a_mark(name):
     limits = load_limits(name)
-    assert len(limits.sources) == len(limits.voltage) + len(limits.sudden) + 1
+    bands = len(limits.voltage) + len(limits.sudden)
+    assert [source.setting for source in limits.sources[bands:]][:2] == [
+        "thermal_pct",
+        "emergency_pct",
+    ]
+    own = {source.setting for source in limits.sources}
+    for field in dataclasses.fields(limits):
+        value = getattr(limits, field.name)
+        if isinstance(value, float) and 0 < value < ALL:
+            assert field.name in own, field.name
     assert all(source.text and source.mark in {"P", "K", "A"} for source in limits.sources)
     assert limits.thermal_pct == 100
     assert not limits.reverse_flow_kw
@@ -76,3 +86,132 @@ def test_all_problems_at_once():
         "limits.thermal_pct",
         "limits.reverse_flow_kw.Line.l1",
     ]
+
+
+def write(folder, text, name="own.yaml"):
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def test_unbalance_and_deviation_stand_in_the_sets_that_publish_them():
+    assert load_limits("ansi_c84_1_a").line_unbalance_pct == 3
+    assert load_limits("ansi_c84_1_a").sequence_unbalance_pct == ALL
+    assert load_limits("en_50160").sequence_unbalance_pct == 2
+    assert load_limits("drive").band_share == 0.5
+    assert load_limits("ica").band_share == ALL
+
+
+def test_a_set_of_the_users_own(tmp_path):
+    write(
+        tmp_path,
+        """
+like: ansi_c84_1_a
+voltage:
+  - {kv_max: .inf, vmin_pu: 0.94, vmax_pu: 1.06, source: planning guide, mark: P}
+thermal: {season_factor: {winter: 1.2}, source: planning guide}
+slow: [{kv_max: .inf, change_pu: 0.02}]
+head_unbalance: {pct: 15, floor_a: 20}
+tap_operations: {a_day: 8}
+reverse_flow: {head: 0}
+""",
+    )
+    limits = load_limits("own.yaml", tmp_path)
+    assert limits.name == "own"
+    assert limits.voltage == ((ALL, 0.94, 1.06),)
+    assert limits.sudden == load_limits("ansi_c84_1_a").sudden
+    assert limits.thermal_pct == 100
+    assert limits.season_factor == {"winter": 1.2}
+    assert limits.slow_change(np.array([0.24, 12.47])).tolist() == [0.02, 0.02]
+    assert (limits.head_unbalance_pct, limits.head_unbalance_floor_a) == (15, 20)
+    assert limits.reverse_flow_kw == {"head": 0}
+    cited = {source.setting: (source.text, source.mark) for source in limits.sources}
+    assert cited["voltage"] == ("planning guide", "P")
+    assert cited["season_factor"] == ("planning guide", "")
+    assert cited["tap_operations_a_day"] == ("set by the study", "")
+    assert cited["line_unbalance_pct"][1] == "K"
+    assert load_limits(str(tmp_path / "own.yaml")) == limits
+
+
+def test_a_set_without_a_base_needs_its_bands(tmp_path):
+    path = write(tmp_path, "thermal: {pct: 90}\n")
+    with pytest.raises(InputError) as caught:
+        load_limits(str(path))
+    assert [problem.where.split(": ")[1] for problem in caught.value.problems] == [
+        "voltage",
+        "sudden",
+    ]
+
+
+def test_everything_wrong_with_a_users_set_is_said_at_once(tmp_path):
+    path = write(
+        tmp_path,
+        """
+like: ica
+line_unbalnce: {pct: 3}
+sequence_unbalance: {pct: "2 %"}
+voltage: [{kv_max: 0.6, vmin: 0.9, vmax_pu: 1.1}]
+emergency: 120
+regulator_deviation: {band_share: 0.5, mark: Q}
+reverse_flow: 5
+""",
+    )
+    with pytest.raises(InputError) as caught:
+        load_limits(str(path))
+    found = {problem.where.split(": ")[1]: problem for problem in caught.value.problems}
+    assert sorted(found) == sorted(
+        [
+            "line_unbalnce",
+            "sequence_unbalance.pct",
+            "voltage[0].vmin",
+            "voltage[0]",
+            "emergency",
+            "regulator_deviation.mark",
+            "reverse_flow",
+        ]
+    )
+    assert "line_unbalance" in found["line_unbalnce"].hint
+    assert "vmin_pu" in found["voltage[0].vmin"].hint
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("like: ansi_c84\n", "did you mean 'ansi_c84_1_"),
+        ("- 1\n", "a mapping is expected"),
+        ("like: ica\nlike: drive\n", "stands twice"),
+        ("a: &x 1\nb: *x\n", "aliases"),
+        ("a: [\n", "own.yaml:2"),
+        ("a: !!python/object:os.system {}\n", "could not determine a constructor"),
+    ],
+)
+def test_broken_files(tmp_path, text, words):
+    path = write(tmp_path, text)
+    with pytest.raises(InputError, match=words):
+        load_limits(str(path))
+
+
+def test_a_missing_file():
+    with pytest.raises(InputError, match="no such file"):
+        load_limits("nowhere.yaml")
+
+
+def test_season_ratings_are_for_lines():
+    elements = pd.DataFrame(
+        {
+            "kind": ["line", "switch", "transformer", "line"],
+            "rating_a": [100.0, 100.0, np.nan, np.nan],
+            "rating_kva": [np.nan, np.nan, 50.0, np.nan],
+            "rating_source": ["stated", "stated", "stated", "unknown"],
+            "emergency_ratio": [1.5, np.nan, 1.4, np.nan],
+        }
+    )
+    limits = dataclasses.replace(
+        load_limits("ica"), season_factor={"winter": 1.2}, emergency_pct=100.0
+    )
+    normal, emergency = limits.loading(elements, "winter")
+    assert normal[:3].tolist() == [120, 120, 100]
+    assert emergency[[0, 2]].tolist() == pytest.approx([180, 140])
+    assert np.isnan(normal[3])
+    assert np.isnan(emergency[[1, 3]]).all()
+    assert limits.loading(elements, "summer")[0][:3].tolist() == [100, 100, 100]

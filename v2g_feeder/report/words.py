@@ -42,6 +42,14 @@ CRITERION: Final = {
     str(Criterion.SUDDEN_VOLTAGE): "sudden voltage change",
     str(Criterion.THERMAL): "thermal",
     str(Criterion.REVERSE_FLOW): "reverse flow",
+    str(Criterion.EMERGENCY): "emergency rating",
+    str(Criterion.SLOW_VOLTAGE): "slow voltage change",
+    str(Criterion.REGULATOR_VOLTAGE): "voltage change at a regulator",
+    str(Criterion.LINE_UNBALANCE): "voltage unbalance (line voltages)",
+    str(Criterion.SEQUENCE_UNBALANCE): "voltage unbalance (sequences)",
+    str(Criterion.HEAD_UNBALANCE): "unbalance of the head current",
+    str(Criterion.TAP_OPERATIONS): "tap operations added",
+    str(Criterion.CAPACITOR_OPERATIONS): "capacitor operations added",
     str(Criterion.INVALID): "step not valid",
 }
 _POLICY: Final = {

@@ -9,17 +9,19 @@ from v2g_feeder.screening.compare import (
     LOADING_TOLERANCE_PCT,
     SCREEN_COLUMNS,
     VOLTAGE_TOLERANCE_PU,
+    binding,
+    excess,
 )
+from v2g_feeder.screening.criteria import Against, Item, criteria_of, operations
 from v2g_feeder.screening.limits import (
     Limits,
     Source,
     SuddenBand,
     VoltageBand,
-    load_limits,
-    preset_names,
 )
+from v2g_feeder.screening.presets import is_file_name, load_limits, preset_names
 from v2g_feeder.screening.reduce import Reducer
-from v2g_feeder.screening.relief import RELIEF_COLUMNS, Outcome, harm_and_relief
+from v2g_feeder.screening.relief import ALWAYS, RELIEF_COLUMNS, Outcome, harm_and_relief
 from v2g_feeder.screening.tables import (
     HOURLY_COLUMNS,
     VIOLATION_COLUMNS,
@@ -31,6 +33,7 @@ from v2g_feeder.screening.tables import (
 from v2g_feeder.screening.violations import Screen, reverse_flow_indicator, screen, unknowns
 
 __all__ = [
+    "ALWAYS",
     "HOURLY_COLUMNS",
     "KW_TOLERANCE",
     "LOADING_TOLERANCE_PCT",
@@ -38,6 +41,8 @@ __all__ = [
     "SCREEN_COLUMNS",
     "VIOLATION_COLUMNS",
     "VOLTAGE_TOLERANCE_PU",
+    "Against",
+    "Item",
     "Limits",
     "Outcome",
     "Reducer",
@@ -45,11 +50,16 @@ __all__ = [
     "Source",
     "SuddenBand",
     "VoltageBand",
+    "binding",
     "cap_rows",
+    "criteria_of",
+    "excess",
     "harm_and_relief",
     "hourly",
+    "is_file_name",
     "keyed",
     "load_limits",
+    "operations",
     "preset_names",
     "reverse_flow_indicator",
     "screen",

@@ -18,6 +18,7 @@ __all__ = [
     "SCREEN_COLUMNS",
     "VOLTAGE_TOLERANCE_PU",
     "Pair",
+    "binding",
     "compare",
     "excess",
     "float32",
@@ -41,13 +42,26 @@ SCREEN_COLUMNS: Final = (
 VOLTAGE_TOLERANCE_PU: Final = 1e-5  # a smaller change of a violation is ``same``
 LOADING_TOLERANCE_PCT: Final = 0.01  # likewise
 KW_TOLERANCE: Final = 0.1  # likewise; also the reverse flow that is no flow
+UNBALANCE_TOLERANCE_PCT: Final = 0.01  # likewise
+OPERATIONS_TOLERANCE: Final = 0.5  # likewise
 _UNITS: Final = {
     Criterion.OVER_VOLTAGE: ("pu", VOLTAGE_TOLERANCE_PU),
     Criterion.UNDER_VOLTAGE: ("pu", VOLTAGE_TOLERANCE_PU),
     Criterion.SUDDEN_VOLTAGE: ("pu", VOLTAGE_TOLERANCE_PU),
     Criterion.THERMAL: ("%", LOADING_TOLERANCE_PCT),
     Criterion.REVERSE_FLOW: ("kW", KW_TOLERANCE),
+    Criterion.EMERGENCY: ("%", LOADING_TOLERANCE_PCT),
+    Criterion.SLOW_VOLTAGE: ("pu", VOLTAGE_TOLERANCE_PU),
+    Criterion.REGULATOR_VOLTAGE: ("pu", VOLTAGE_TOLERANCE_PU),
+    Criterion.LINE_UNBALANCE: ("%", UNBALANCE_TOLERANCE_PCT),
+    Criterion.SEQUENCE_UNBALANCE: ("%", UNBALANCE_TOLERANCE_PCT),
+    Criterion.HEAD_UNBALANCE: ("%", UNBALANCE_TOLERANCE_PCT),
+    Criterion.TAP_OPERATIONS: ("a day", OPERATIONS_TOLERANCE),
+    Criterion.CAPACITOR_OPERATIONS: ("a day", OPERATIONS_TOLERANCE),
 }
+_CHANGES: Final = frozenset(
+    (Criterion.SUDDEN_VOLTAGE, Criterion.SLOW_VOLTAGE, Criterion.REGULATOR_VOLTAGE)
+)
 _LABELS: Final = ("element", "bus", "node", "phase")
 _EFFECTS: Final = np.array([str(effect) for effect in Effect], dtype=object)
 _CODE: Final = {effect: code for code, effect in enumerate(Effect)}
@@ -91,11 +105,45 @@ def excess(criterion: str, value: np.ndarray, limit: np.ndarray) -> np.ndarray:
     """
     if criterion in (Criterion.UNDER_VOLTAGE, Criterion.REVERSE_FLOW):
         beyond: np.ndarray = limit - value
-    elif criterion == Criterion.SUDDEN_VOLTAGE:
+    elif criterion in _CHANGES:
         beyond = np.abs(value) - limit
     else:
         beyond = value - limit
     return beyond
+
+
+def binding(
+    criterion: str, value: np.ndarray, limit: np.ndarray, reference: np.ndarray | None = None
+) -> np.ndarray:
+    """Return whether each value breaks its limit and is to blame for it.
+
+    Parameters
+    ----------
+    criterion
+        A :class:`~v2g_feeder.conventions.Criterion` other than ``invalid``.
+    value, limit
+        As in the violation table, of shapes that broadcast: ``[state, place]`` and ``[place]``.
+        A limit that is not a number, or not finite, binds nowhere; so does a value that is not a
+        number: whether a state is valid is decided before.
+    reference
+        The same without the chargers, or ``None``. Where it breaks the limit too, a value binds
+        only if it is further beyond by more than the tolerance of the criterion (the "no worse
+        than before" rule of California's ICA).
+
+    Returns
+    -------
+    numpy.ndarray
+        bool, of the broadcast shape.
+    """
+    _, tolerance = _UNITS[Criterion(criterion)]
+    slack = KW_TOLERANCE if criterion == Criterion.REVERSE_FLOW else 0.0
+    bound = np.where(np.isfinite(limit), limit, np.nan)
+    beyond = excess(criterion, value, bound)
+    broken: np.ndarray = beyond > slack
+    if reference is not None:
+        before = excess(criterion, reference, bound)
+        broken = broken & ~((before > slack) & (beyond <= before + tolerance))
+    return broken
 
 
 def compare(

@@ -1,29 +1,42 @@
-"""Limits by voltage class: published presets, and a study's own.
+"""Limits by voltage class, season and element: what a run is screened against.
 
 A voltage class is the nominal line-to-line kV of a bus (0.24 for a 120/240 V service). Every
-figure of a preset carries its source and a mark: ``P`` read in a publication, ``K`` domain
-knowledge whose primary text was not read (a default to check), ``A`` an assumption.
+figure carries its source and a mark: ``P`` read in a publication, ``K`` domain knowledge whose
+primary text was not read (a default to check), ``A`` an assumption.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, fields, replace
-from importlib.resources import files
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
-import yaml
 
 from v2g_feeder.errors import InputError, Problem, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Limits", "Source", "SuddenBand", "VoltageBand", "load_limits", "preset_names"]
+    import pandas as pd
 
-_CLASS_MARGIN = 1e-6  # relative: 0.6 kV computed as sqrt(3) x 0.3464 is still 0.6 kV
+__all__ = ["Limits", "Source", "SuddenBand", "VoltageBand"]
+
+_CLASS_MARGIN: Final = 1e-6  # relative: 0.6 kV computed as sqrt(3) x 0.3464 is still 0.6 kV
+
+
+_FIGURES: Final = (
+    "thermal_pct",
+    "emergency_pct",
+    "band_share",
+    "tap_operations_a_day",
+    "capacitor_operations_a_day",
+    "line_unbalance_pct",
+    "sequence_unbalance_pct",
+    "head_unbalance_pct",
+    "head_unbalance_floor_a",
+)
 
 
 class VoltageBand(NamedTuple):
@@ -35,7 +48,7 @@ class VoltageBand(NamedTuple):
 
 
 class SuddenBand(NamedTuple):
-    """Largest sudden voltage change, pu, up or down, in classes up to and including ``kv_max``."""
+    """Largest voltage change, pu, up or down, in classes up to and including ``kv_max``."""
 
     kv_max: float
     change_pu: float
@@ -77,6 +90,25 @@ class Limits:
         Bands ``(kv_max, change_pu)``, likewise.
     thermal_pct
         Largest loading in percent of the element's basis.
+    emergency_pct
+        Largest loading in percent of the emergency rating, where the model states one.
+    season_factor
+        Factor by season on the normal and emergency amps of lines (air is colder in winter);
+        1 for a season that is not named. Transformers keep their nameplate.
+    slow
+        Bands ``(kv_max, change_pu)`` of the change against the reference at the same step,
+        regulators free; empty where it is not limited.
+    band_share
+        Largest such change at either side of a regulator, as a share of its bandwidth.
+    tap_operations_a_day, capacitor_operations_a_day
+        Most operations of a regulator or a controlled capacitor that a run may add to those of
+        its reference in a day. At hourly steps both counts are lower bounds.
+    line_unbalance_pct, sequence_unbalance_pct
+        Largest voltage unbalance: deviation of the line voltages from their mean (ANSI C84.1),
+        and negative over positive sequence (EN 50160).
+    head_unbalance_pct, head_unbalance_floor_a
+        Largest deviation of the head's phase currents from their mean, percent of that mean, or
+        of the floor where the mean is below it.
     reverse_flow_kw
         Largest reverse flow by element, kW as a magnitude. It replaces the ``limit_kw`` of every
         row of that element (total and per phase) in ``Observed.flows``. Elements without a limit
@@ -97,13 +129,26 @@ class Limits:
     thermal_pct: float = 100.0
     reverse_flow_kw: Mapping[str, float] = field(default_factory=dict)
     sources: tuple[Source, ...] = ()
+    emergency_pct: float = math.inf
+    season_factor: Mapping[str, float] = field(default_factory=dict)
+    slow: tuple[SuddenBand, ...] = ()
+    band_share: float = math.inf
+    tap_operations_a_day: float = math.inf
+    capacitor_operations_a_day: float = math.inf
+    line_unbalance_pct: float = math.inf
+    sequence_unbalance_pct: float = math.inf
+    head_unbalance_pct: float = math.inf
+    head_unbalance_floor_a: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "voltage", tuple(VoltageBand(*band) for band in self.voltage))
         object.__setattr__(self, "sudden", tuple(SuddenBand(*band) for band in self.sudden))
+        object.__setattr__(self, "slow", tuple(SuddenBand(*band) for band in self.slow))
+        slow = [band.kv_max for band in self.slow]
         problems = [
             *_class_problems("voltage", [band.kv_max for band in self.voltage]),
             *_class_problems("sudden", [band.kv_max for band in self.sudden]),
+            *(_class_problems("slow", slow) if slow else ()),
             *_value_problems(self),
         ]
         if problems:
@@ -153,73 +198,37 @@ class Limits:
 
     def sudden_change(self, kv_class: np.ndarray) -> np.ndarray:
         """Return the largest sudden change allowed, pu, ``[node]``, for kV classes ``[node]``."""
-        bands = np.asarray(self.sudden, dtype=float)
-        limit: np.ndarray = bands[_band_of(bands[:, 0], kv_class), 1]
-        return limit
+        return _change_of(self.sudden, kv_class)
 
+    def slow_change(self, kv_class: np.ndarray) -> np.ndarray:
+        """Return the largest change against the reference, pu, ``[node]``; infinite without one."""
+        kv = np.asarray(kv_class, dtype=float)
+        return _change_of(self.slow, kv) if self.slow else np.full(kv.shape, np.inf)
 
-def preset_names() -> tuple[str, ...]:
-    """Return the names that :func:`load_limits` knows."""
-    return tuple(_presets())
+    def loading(self, elements: pd.DataFrame, season: str = "") -> tuple[np.ndarray, np.ndarray]:
+        """Return the largest loading, and the largest in an emergency, ``[element]``.
 
+        Parameters
+        ----------
+        elements
+            Screened elements: ``kind``, ``rating_source``, ``rating_a``, ``rating_kva`` and, if
+            known, ``emergency_ratio``.
+        season
+            Picks the factor of ``season_factor``.
 
-def load_limits(name: str) -> Limits:
-    """Return a published set of limits.
-
-    Parameters
-    ----------
-    name
-        ``ansi_c84_1_a``, ``ansi_c84_1_b``, ``en_50160``, ``ica`` or ``drive``.
-
-    Returns
-    -------
-    Limits
-        With the source of every figure; no reverse-flow limit.
-
-    Raises
-    ------
-    InputError
-        For an unknown name, with the nearest known one.
-    """
-    presets = _presets()
-    if name not in presets:
-        known = ", ".join(presets)
-        hint = nearest(name, list(presets))
-        raise InputError(Problem("limits", f"unknown preset {name!r}; one of {known}", hint))
-    preset = presets[name]
-    voltage = [
-        VoltageBand(*(float(row[key]) for key in VoltageBand._fields)) for row in preset["voltage"]
-    ]
-    sudden = [
-        SuddenBand(*(float(row[key]) for key in SuddenBand._fields)) for row in preset["sudden"]
-    ]
-    thermal = preset["thermal"]
-    cited = [
-        *(("voltage", f"{band.vmin_pu:g}-{band.vmax_pu:g} pu {_classes(band.kv_max)}", row)
-          for band, row in zip(voltage, preset["voltage"], strict=True)),
-        *(("sudden", f"{band.change_pu:g} pu {_classes(band.kv_max)}", row)
-          for band, row in zip(sudden, preset["sudden"], strict=True)),
-        ("thermal_pct", f"{thermal['pct']:g} %", thermal),
-    ]  # fmt: skip
-    return Limits(
-        name=name,
-        voltage=tuple(voltage),
-        sudden=tuple(sudden),
-        thermal_pct=float(thermal["pct"]),
-        sources=tuple(Source(key, text, row["source"], row["mark"]) for key, text, row in cited),
-    )
-
-
-def _presets() -> dict[str, Any]:
-    """Return the data file as it is written."""
-    text = files("v2g_feeder.screening").joinpath("data/limits.yaml").read_text(encoding="utf-8")
-    presets: dict[str, Any] = yaml.safe_load(text)
-    return presets
-
-
-def _classes(kv_max: float) -> str:
-    """Return the classes a band reaches up to, in words."""
-    return f"up to {kv_max:g} kV" if math.isfinite(kv_max) else "in every other class"
+        Returns
+        -------
+        tuple of numpy.ndarray
+            Percent of the element's basis; NaN where the rating is not stated.
+        """
+        known = (elements["rating_source"] != "unknown") & (
+            elements[["rating_a", "rating_kva"]].notna().any(axis=1)
+        )
+        line = elements["kind"].isin(["line", "switch"]).to_numpy()
+        factor = np.where(line, self.season_factor.get(season, 1.0), 1.0)
+        factor[~known.to_numpy(dtype=bool)] = np.nan
+        ratio = elements.get("emergency_ratio", np.nan)
+        return self.thermal_pct * factor, self.emergency_pct * factor * np.asarray(ratio, float)
 
 
 def _band_of(kv_max: np.ndarray, kv_class: np.ndarray) -> np.ndarray:
@@ -229,6 +238,13 @@ def _band_of(kv_max: np.ndarray, kv_class: np.ndarray) -> np.ndarray:
         count = int((~np.isfinite(kv)).sum())
         raise InputError(Problem("observed.voltages.kv_class", f"not known at {count} nodes"))
     return np.searchsorted(kv_max * (1 + _CLASS_MARGIN), kv, side="left")
+
+
+def _change_of(bands: Sequence[SuddenBand], kv_class: np.ndarray) -> np.ndarray:
+    """Return the change allowed in each class, pu."""
+    table = np.asarray(bands, dtype=float)
+    limit: np.ndarray = table[_band_of(table[:, 0], kv_class), 1]
+    return limit
 
 
 def _class_problems(setting: str, kv_max: Sequence[float]) -> list[Problem]:
@@ -253,7 +269,9 @@ def _value_problems(limits: Limits) -> list[Problem]:
     ]
     figures = {
         **{f"sudden[{number}]": band.change_pu for number, band in enumerate(limits.sudden)},
-        "thermal_pct": limits.thermal_pct,
+        **{f"slow[{number}]": band.change_pu for number, band in enumerate(limits.slow)},
+        **{name: getattr(limits, name) for name in _FIGURES},
+        **{f"season_factor.{name}": value for name, value in limits.season_factor.items()},
         **{f"reverse_flow_kw.{name}": kw for name, kw in limits.reverse_flow_kw.items()},
     }
     return problems + [

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
-from v2g_feeder.screening.relief import fold_relief, relief_part
+from v2g_feeder.screening.relief import ALWAYS, fold_relief, relief_part
 from v2g_feeder.screening.tables import (
     HOURLY_COLUMNS,
     MOST_ROWS,
@@ -20,7 +20,7 @@ from v2g_feeder.screening.tables import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 __all__ = ["Reducer"]
 
@@ -54,6 +54,8 @@ class Reducer:
         Length of a step in hours.
     most
         Number of violations above which only the worst are kept.
+    criteria
+        What is screened: each has its row of harm and relief, of zeros if nothing happened.
     """
 
     def __init__(
@@ -62,10 +64,12 @@ class Reducer:
         *,
         step_hours: float = 1.0,
         most: int = MOST_ROWS,
+        criteria: Iterable[str] = ALWAYS,
     ) -> None:
         self._rating_kva = rating_kva
         self._step_hours = step_hours
         self._most = most
+        self._criteria = tuple(criteria)
         self._waiting: list[pd.DataFrame] = []
         self._kept = pd.DataFrame(columns=list(VIOLATION_COLUMNS))
         self._hourly = pd.DataFrame(columns=list(HOURLY_COLUMNS))
@@ -103,7 +107,7 @@ class Reducer:
         ``draws`` is the number of draws of each (policy, case) that was run.
         """
         self._fold()
-        return fold_relief(self._relief, draws, self._step_hours)
+        return fold_relief(self._relief, draws, self._step_hours, self._criteria)
 
     def _fold(self) -> None:
         """Fold the waiting units into the tables."""

@@ -18,9 +18,9 @@ from v2g_feeder.screening.compare import excess
 from v2g_feeder.screening.tables import row_codes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["RELIEF_COLUMNS", "Outcome", "fold_relief", "harm_and_relief", "relief_part"]
+__all__ = ["ALWAYS", "RELIEF_COLUMNS", "Outcome", "fold_relief", "harm_and_relief", "relief_part"]
 
 
 class Outcome(StrEnum):
@@ -46,8 +46,24 @@ _UNITS: Final = {
     str(Criterion.SUDDEN_VOLTAGE): "pu",
     str(Criterion.THERMAL): "kVA",
     str(Criterion.REVERSE_FLOW): "kW",
+    str(Criterion.EMERGENCY): "kVA",
+    str(Criterion.SLOW_VOLTAGE): "pu",
+    str(Criterion.REGULATOR_VOLTAGE): "pu",
+    str(Criterion.LINE_UNBALANCE): "%",
+    str(Criterion.SEQUENCE_UNBALANCE): "%",
+    str(Criterion.HEAD_UNBALANCE): "%",
+    str(Criterion.TAP_OPERATIONS): "a day",
+    str(Criterion.CAPACITOR_OPERATIONS): "a day",
     str(Criterion.INVALID): "",
 }
+ALWAYS: Final = (
+    Criterion.OVER_VOLTAGE,
+    Criterion.UNDER_VOLTAGE,
+    Criterion.SUDDEN_VOLTAGE,
+    Criterion.THERMAL,
+    Criterion.REVERSE_FLOW,
+)
+"""Criteria that have a row of harm and of relief even where nothing happened."""
 _MEASURES: Final = ("hours", "place_hours", "peak")
 RELIEF_COLUMNS: Final = (
     "policy",
@@ -66,6 +82,7 @@ def harm_and_relief(
     draws: Mapping[tuple[str, str], int],
     rating_kva: Mapping[str, float],
     step_hours: float = 1.0,
+    criteria: Iterable[str] = ALWAYS,
 ) -> pd.DataFrame:
     """Return the harm and the relief of each (policy, case), criterion by criterion.
 
@@ -79,13 +96,15 @@ def harm_and_relief(
         Rating of each series element, kVA; NaN or missing where it is not known in kVA.
     step_hours
         Length of a step in hours.
+    criteria
+        What was screened.
 
     Returns
     -------
     pandas.DataFrame
-        Columns :data:`RELIEF_COLUMNS`. Every (policy, case), criterion, and ``harm`` and
-        ``relief`` has a row, of zeros if nothing happened; ``unchanged``, ``uncompared`` and the
-        criterion ``invalid`` only where there are any. The mean, lowest and highest are over
+        Columns :data:`RELIEF_COLUMNS`. Every (policy, case), each of ``criteria``, and ``harm``
+        and ``relief`` has a row, of zeros if nothing happened; ``unchanged``, ``uncompared`` and
+        other criteria only where there are any. The mean, lowest and highest are over
         draws, a draw without any row counting as zero:
 
         * ``hours``: of the modelled days with at least one such place;
@@ -103,7 +122,7 @@ def harm_and_relief(
     ValueError
         For a (policy, case) that ``draws`` lacks, or with more draws than it says.
     """
-    return fold_relief([relief_part(violations, rating_kva)], draws, step_hours)
+    return fold_relief([relief_part(violations, rating_kva)], draws, step_hours, criteria)
 
 
 def relief_part(violations: pd.DataFrame, rating_kva: Mapping[str, float]) -> pd.DataFrame:
@@ -134,10 +153,11 @@ def fold_relief(
     parts: Sequence[pd.DataFrame],
     draws: Mapping[tuple[str, str], int],
     step_hours: float,
+    criteria: Iterable[str] = ALWAYS,
 ) -> pd.DataFrame:
     """Return the table of :func:`harm_and_relief` from the parts of :func:`relief_part`."""
     runs = {(str(policy), str(case)): count for (policy, case), count in draws.items()}
-    screened = [str(item) for item in Criterion if item != Criterion.INVALID]
+    screened = [str(item) for item in criteria]
     both = (str(Outcome.HARM), str(Outcome.RELIEF))
     keys: set[tuple[str, ...]] = {
         (*run, *key) for run, key in product(runs, product(screened, both))
@@ -217,7 +237,7 @@ def _amount(violations: pd.DataFrame, rating_kva: Mapping[str, float]) -> np.nda
         beyond = np.maximum(excess(name, value, limit), 0.0)
         before = np.where(compared[here], np.maximum(excess(name, reference, limit), 0.0), 0.0)
         amount[here] = np.abs(beyond - before)
-        if name == Criterion.THERMAL:
+        if name in (Criterion.THERMAL, Criterion.EMERGENCY):
             element = violations["element"].iloc[here]
             amount[here] *= element.map(dict(rating_kva)).to_numpy(float) / 100
     return amount

@@ -5,20 +5,20 @@ stored as float32: applying the same limits to ``results.nc`` finds the same row
 equals its limit meets it.
 
 Signs: ``value`` and ``limit`` carry the signs of the solution: a reverse flow is negative and its
-limit is minus the allowed kW; a sudden change is signed and its limit is a magnitude. ``margin``
+limit is minus the allowed kW; a change is signed and its limit is a magnitude; operations are
+those that the run adds to its reference in a day, at the day's last step. ``margin``
 is at least 0 where the limit is met and negative where it is broken, in the unit of the value.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from v2g_feeder.conventions import Criterion
-from v2g_feeder.errors import InputError, Problem, nearest
 from v2g_feeder.powerflow.solution import Reason, SuddenKind
 from v2g_feeder.screening.compare import (
     KW_TOLERANCE,
@@ -28,23 +28,14 @@ from v2g_feeder.screening.compare import (
     float32,
     invalid,
 )
+from v2g_feeder.screening.criteria import Against, criteria_of, operations, rated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from v2g_feeder.powerflow.solution import Observed, Solution
+    from v2g_feeder.screening.criteria import Item
     from v2g_feeder.screening.limits import Limits
 
 __all__ = ["Screen", "reverse_flow_indicator", "screen", "unknowns"]
-
-
-class _Steady(NamedTuple):
-    """A criterion on steady-state values: what is compared, to what, and where."""
-
-    criterion: Criterion
-    values: Callable[[Solution], np.ndarray]  # [step, place]
-    limit: np.ndarray  # [place]; not finite: no limit here
-    places: pd.DataFrame  # [place], with its labels
 
 
 class Screen:
@@ -56,6 +47,8 @@ class Screen:
         The places, in the order of the arrays.
     limits
         What to screen against. Infinite limits switch a criterion off.
+    steps_per_day
+        Steps of a day, for operations a day; left out, a solution is one day.
 
     Raises
     ------
@@ -63,13 +56,38 @@ class Screen:
         For a reverse-flow limit at a place that is not watched, or an unknown voltage class.
     """
 
-    def __init__(self, observed: Observed, limits: Limits) -> None:
-        self._observed = observed
-        self._criteria = _steady_criteria(observed, limits)
+    def __init__(
+        self, observed: Observed, limits: Limits, *, steps_per_day: int | None = None
+    ) -> None:
+        self._observed, self._limits, self._steps_per_day = observed, limits, steps_per_day
+        self._by_season = {"": criteria_of(observed, limits)}
         kv_class = observed.voltages["kv_class"].to_numpy(dtype=float)
         self._sudden_limit = limits.sudden_change(kv_class)
 
-    def rows(self, solution: Solution, reference: Solution | None = None) -> pd.DataFrame:
+    @property
+    def criteria(self) -> tuple[Criterion, ...]:
+        """What is screened: the criteria that have a limit anywhere, in order."""
+        found = {item.criterion for item in self.items()}
+        if np.isfinite(self._sudden_limit).any():
+            found.add(Criterion.SUDDEN_VOLTAGE)
+        return tuple(criterion for criterion in Criterion if criterion in found)
+
+    def items(self, season: str = "") -> tuple[Item, ...]:
+        """Return the criteria with their limits place by place, with a season's ratings."""
+        if season not in self._by_season:
+            named = season in self._limits.season_factor
+            self._by_season[season] = (
+                criteria_of(self._observed, self._limits, season) if named else self._by_season[""]
+            )
+        return self._by_season[season]
+
+    def sudden_limit(self) -> np.ndarray:
+        """Return the largest sudden change allowed, pu, ``[node]``."""
+        return self._sudden_limit
+
+    def rows(
+        self, solution: Solution, reference: Solution | None = None, *, season: str = ""
+    ) -> pd.DataFrame:
         """Return every limit that a run breaks, or that its reference broke and it does not.
 
         Parameters
@@ -77,7 +95,10 @@ class Screen:
         solution
             The run: one unit, usually a day.
         reference
-            The same unit of the reference run on the same draw, or ``None``.
+            The same unit of the reference run on the same draw, or ``None``. Changes against a
+            reference, and operations beyond its own, are screened only with one.
+        season
+            Picks the season's ratings of lines.
 
         Returns
         -------
@@ -97,28 +118,52 @@ class Screen:
             For a reference of another shape.
         """
         _same_shape(solution, reference)
-        reasons = _reasons(solution, self._criteria)
+        items = self.items(season)
+        reasons = _reasons(solution, items)
         usable = reasons <= Reason.FLAGGED
         compared = np.zeros(len(usable), dtype=bool)
         if reference is not None:
-            compared = _reasons(reference, self._criteria) <= Reason.FLAGGED
+            compared = _reasons(reference, items) <= Reason.FLAGGED
         failed = np.flatnonzero(~usable)
         parts = [invalid(failed, [Reason(code).name.lower() for code in reasons[failed]])]
-        for item in self._criteria:
-            pair = Pair(
-                item.values(solution),
-                None if reference is None else item.values(reference),
-                np.arange(len(usable)),
-                usable,
-                compared,
-            )
-            parts.append(compare(item.criterion, pair, item.limit, item.places))
+        for item in items:
+            pair = self._pair(item, solution, reference, usable, compared)
+            if pair is not None:
+                parts.append(compare(item.criterion, pair, item.limit, item.places))
         if len(solution.sudden_step) or (reference is not None and len(reference.sudden_step)):
             places = self._observed.voltages
             parts += _sudden(solution, reference, places, self._sudden_limit, (usable, compared))
         return pd.DataFrame(
             {name: np.concatenate([part[name] for part in parts]) for name in SCREEN_COLUMNS}
         )
+
+    def _pair(
+        self,
+        item: Item,
+        run: Solution,
+        reference: Solution | None,
+        usable: np.ndarray,
+        compared: np.ndarray,
+    ) -> Pair | None:
+        """Return what a criterion compares, or ``None`` where it cannot be."""
+        now = item.values(run)
+        before = None if reference is None else item.values(reference)
+        steps = len(usable)
+        if len(now) != steps or (before is not None and len(before) != steps):
+            return None  # not observed by the engine that solved it
+        if item.against == Against.EFFECT:
+            return Pair(now, before, np.arange(steps), usable, compared)
+        if before is None:
+            return None
+        both = usable & compared
+        if item.against == Against.CHANGE:
+            change = float32(now - before)
+            return Pair(change, np.zeros_like(change), np.arange(steps), both, both)
+        day = self._steps_per_day or steps
+        added = float32(operations(now, _size(item), day) - operations(before, _size(item), day))
+        whole = both.reshape(-1, day).all(axis=1)
+        last = np.arange(1, len(whole) + 1) * day - 1
+        return Pair(added, np.zeros_like(added), last, whole, whole)
 
 
 def screen(
@@ -140,7 +185,7 @@ def unknowns(observed: Observed) -> pd.DataFrame:
         Columns ``element, kind, bus, phase``.
     """
     columns = ["element", "kind", "bus", "phase"]
-    return observed.elements.loc[~_rated(observed), columns].reset_index(drop=True)
+    return observed.elements.loc[~rated(observed), columns].reset_index(drop=True)
 
 
 def reverse_flow_indicator(
@@ -173,58 +218,20 @@ def reverse_flow_indicator(
     )
 
 
-def _steady_criteria(observed: Observed, limits: Limits) -> list[_Steady]:
-    """Return the criteria on steady-state values, each with its limits place by place."""
-    vmin, vmax = limits.voltage_band(observed.voltages["kv_class"].to_numpy(dtype=float))
-    thermal = np.where(_rated(observed), limits.thermal_pct, np.nan)
-    reverse = 0.0 - _reverse_limits(observed, limits)
-    voltages, elements, flows = observed.voltages, observed.elements, observed.flows
-    return [
-        _Steady(Criterion.OVER_VOLTAGE, lambda run: float32(run.v_pu), vmax, voltages),
-        _Steady(Criterion.UNDER_VOLTAGE, lambda run: float32(run.v_pu), vmin, voltages),
-        _Steady(Criterion.THERMAL, lambda run: float32(run.loading_pct), thermal, elements),
-        _Steady(Criterion.REVERSE_FLOW, lambda run: float32(run.flow_kw), reverse, flows),
-    ]
+def _size(item: Item) -> np.ndarray:
+    """Return the size of one operation of each place."""
+    assert item.size is not None  # noqa: S101  # every daily criterion has one
+    return item.size
 
 
-def _rated(observed: Observed) -> np.ndarray:
-    """Return whether each element has a stated rating, ``[element]``."""
-    elements = observed.elements
-    rated: np.ndarray = (
-        (elements["rating_source"] != "unknown")
-        & elements[["rating_a", "rating_kva"]].notna().any(axis=1)
-    ).to_numpy(dtype=bool)
-    return rated
-
-
-def _reverse_limits(observed: Observed, limits: Limits) -> np.ndarray:
-    """Return the allowed reverse flow of each watched place, kW, NaN where there is none."""
-    limit: np.ndarray = observed.flows["limit_kw"].to_numpy(dtype=float, copy=True)
-    if not limits.reverse_flow_kw:
-        return limit
-    watched = observed.flows["element"].str.lower().to_numpy()
-    problems = []
-    for name, kw in limits.reverse_flow_kw.items():
-        here = watched == name.lower()
-        limit[here] = kw
-        if not here.any():
-            known = list(observed.flows["element"].unique())
-            message = "no reverse flow is watched at this element"
-            problems.append(
-                Problem(f"limits.reverse_flow_kw.{name}", message, nearest(name, known))
-            )
-    if problems:
-        raise InputError(problems)
-    return limit
-
-
-def _reasons(solution: Solution, criteria: list[_Steady]) -> np.ndarray:
+def _reasons(solution: Solution, items: tuple[Item, ...]) -> np.ndarray:
     """Return the reason of each step; one that lacks a number where one is due is not finite."""
     finite = np.isfinite(solution.v_pu).all(axis=1)
-    for item in criteria:
-        if item.criterion in (Criterion.THERMAL, Criterion.REVERSE_FLOW):
-            due = np.isfinite(item.limit)
-            finite &= (np.isfinite(item.values(solution)) | ~due).all(axis=1)
+    for item in items:
+        if item.against == Against.EFFECT:
+            values = item.values(solution)
+            if len(values) == len(finite):
+                finite &= (np.isfinite(values) | ~np.isfinite(item.limit)).all(axis=1)
     return np.where(solution.valid & ~finite, int(Reason.NOT_FINITE), solution.reason)
 
 

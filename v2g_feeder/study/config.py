@@ -355,7 +355,8 @@ class ScreeningSection(Section):
     """Limits."""
 
     limits: str = "ansi_c84_1_a"
-    """Name of a preset."""
+    """Name of a preset (ansi_c84_1_a, ansi_c84_1_b, en_50160, ica, drive), or the path of a YAML
+    file with a set of your own."""
     reverse_flow_kw: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
         default_factory=dict
     )
@@ -461,7 +462,7 @@ class Study:
 
     def _limits(self) -> Limits:
         section = self.content.screening
-        limits = load_limits(section.limits)
+        limits = load_limits(section.limits, self.path.parent)
         changed: dict[str, Any] = {}
         if section.reverse_flow_kw:
             changed["reverse_flow_kw"] = dict(section.reverse_flow_kw)
@@ -490,6 +491,11 @@ class Study:
         problems = [
             Problem(where, f"unknown season {season!r}", nearest(season, seasons))
             for season in (export.seasons if export and export.seasons else [])
+            if season not in seasons
+        ]
+        problems += [
+            Problem("screening.limits", f"unknown season {season!r}", nearest(season, seasons))
+            for season in self.limits.season_factor
             if season not in seasons
         ]
         names = [fleet.name for fleet in self.content.fleets]

@@ -24,7 +24,7 @@ from v2g_feeder.feeder.secondary import (
 from v2g_feeder.loadshape import no_points
 from v2g_feeder.powerflow.opendss import Circuit, Runner
 from v2g_feeder.powerflow.solution import Observed, Reason
-from v2g_feeder.screening import Screen
+from v2g_feeder.screening import Screen, is_file_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -157,9 +157,10 @@ def prepare_feeder(study: Study) -> FeederStage:
 
 
 def _data_files(study: Study) -> tuple[Path, ...]:
-    """Return the measurement file of a study, if it has one."""
-    name = study.content.base_load.file
-    return (study.path.parent / name,) if name else ()
+    """Return the files of a study beside its model: measurements, and limits of its own."""
+    limits = study.content.screening.limits
+    names = [study.content.base_load.file, limits if is_file_name(limits) else None]
+    return tuple(study.path.parent / name for name in names if name)
 
 
 def _base_load(

@@ -11,7 +11,14 @@ import pandas as pd
 from v2g_feeder.conventions import NO_DRAW, Case, Policy, reference_of, without_chance
 from v2g_feeder.dispatch import LEDGER_ROWS
 from v2g_feeder.powerflow.solution import Reason, Solution, stacked
-from v2g_feeder.screening import KW_TOLERANCE, Reducer, Screen, keyed, reverse_flow_indicator
+from v2g_feeder.screening import (
+    ALWAYS,
+    KW_TOLERANCE,
+    Reducer,
+    Screen,
+    keyed,
+    reverse_flow_indicator,
+)
 from v2g_feeder.store import ContentHash
 from v2g_feeder.study.results import ResultsFile
 from v2g_feeder.study.units import Unit, load_solution, lost_solution
@@ -81,9 +88,12 @@ class StudyReducer:
         }
         ratings = feeder.observed.elements.set_index("element")["rating_kva"].to_dict()
         hours = study.calendar.step_hours
-        self._screen = Screen(feeder.observed, study.limits)
-        self._against_reference = Reducer(ratings, step_hours=hours)
-        self._against_none = Reducer(ratings, step_hours=hours)
+        self._screen = Screen(
+            feeder.observed, study.limits, steps_per_day=study.calendar.steps_per_day
+        )
+        criteria = tuple(dict.fromkeys((*ALWAYS, *self._screen.criteria)))
+        self._against_reference = Reducer(ratings, step_hours=hours, criteria=criteria)
+        self._against_none = Reducer(ratings, step_hours=hours, criteria=criteria)
         stored = study.content.draws if study.content.store == "all" else 1
         self._file = ResultsFile(
             out / "results.nc",
@@ -177,7 +187,8 @@ class StudyReducer:
         """Return the exporting phase with the most broken limits, then the highest voltage."""
 
         def harm(solution: Solution) -> tuple[int, float]:
-            rows = self._screen.rows(solution)
+            season = str(self._study.calendar.days[day].season)
+            rows = self._screen.rows(solution, season=season)
             highest = np.nanmax(solution.v_pu, initial=0.0)
             return len(rows), float(highest)
 
@@ -200,11 +211,12 @@ class StudyReducer:
         whole = stacked(solutions)
         beside = runs.get(reference) if reference else None
         judged = _for_each(beside, len(solutions)) if beside else None
-        rows = self._screen.rows(whole, judged)
+        season = str(self._study.calendar.days[day].season)
+        rows = self._screen.rows(whole, judged, season=season)
         self._add(self._against_reference, rows, run, day)
         if reference is not None:
             if beside is not none:
-                rows = self._screen.rows(whole, _for_each(none, len(solutions)))
+                rows = self._screen.rows(whole, _for_each(none, len(solutions)), season=season)
             self._add(self._against_none, rows, run, day)
         self._note(run, day, whole)
         for name in ("v_pu", "loading_pct", "flow_kw", "reason"):
