@@ -13,6 +13,7 @@ import click
 
 import v2g_feeder
 from v2g_feeder.cli.check import check
+from v2g_feeder.cli.checklist import checklist
 from v2g_feeder.cli.export import export
 from v2g_feeder.cli.fit import fit
 from v2g_feeder.cli.init import init
@@ -72,5 +73,5 @@ def main(debug: bool) -> None:  # read from the context by _Commands
     """Hosting-capacity studies of bidirectional EV charging on distribution feeders."""
 
 
-for command in (study, shapes, check, init, fit, export):
+for command in (study, shapes, check, init, fit, export, checklist):
     main.add_command(command)

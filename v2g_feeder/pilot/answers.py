@@ -81,6 +81,29 @@ class Measure:
         high = math.inf if self.at_most is None else self.at_most
         return Answer.PASS if low <= self.value <= high else Answer.FAIL
 
+    @property
+    def shown(self) -> str:
+        """The figure in words; shares in percent."""
+        return "unknown" if math.isnan(self.value) else _amount(self.value, self.unit)
+
+    @property
+    def threshold(self) -> str:
+        """The threshold in words; empty where there is none."""
+        low, high = (
+            None if limit is None else _amount(limit, self.unit)
+            for limit in (self.at_least, self.at_most)
+        )
+        if low and high:
+            return f"{low} to {high}"
+        return f"at least {low}" if low else f"at most {high}" if high else ""
+
+
+def _amount(value: float, unit: str) -> str:
+    """Return a figure with its unit."""
+    if unit == "1":
+        return f"{100 * value:.4g} %"
+    return f"{value:.3g} {unit}" if unit else f"{value:.4g}"
+
 
 @dataclass(frozen=True)
 class Item:

@@ -38,6 +38,11 @@ _NEEDS: Final = {
     "voltage_response": ("plug_in", "telemetry", "protection", "agreement"),
     "hosting_capacity": ("telemetry", "protection"),
 }
+_MEASURED: Final = {
+    "load_relief": "a load record",
+    "voltage_response": "node voltages",
+    "hosting_capacity": "a model",
+}
 
 
 class Verdict(StrEnum):
@@ -181,7 +186,8 @@ def check_candidate(
         agreement_item(candidate.agreement, candidate.accepted_standards),
     )
     questions = {name: _question(name, items, candidate) for name in candidate.questions}
-    verdict, reasons = _verdict(items, questions)
+    reasons = _reasons(items, questions)
+    failed = any(item.answer == Answer.FAIL for item in items)
     points, export_kw = candidate.interconnection_points, candidate.export_kw
     known = points is not None and export_kw
     return Checked(
@@ -189,7 +195,7 @@ def check_candidate(
         items=items,
         questions=questions,
         reasons=reasons,
-        verdict=verdict,
+        verdict=Verdict.READY if not reasons else Verdict.WAIT if failed else Verdict.COLLECT,
         window=window,
         points_per_mw=1000 * (points or 0) / export_kw if known and export_kw else math.nan,
         relieved_kw=math.nan if candidate.relieved_kw is None else candidate.relieved_kw,
@@ -197,7 +203,7 @@ def check_candidate(
 
 
 def _question(name: str, items: Iterable[Item], candidate: Candidate) -> Answer:
-    """Return whether a question can be answered: its items, and what measures the answer."""
+    """Return whether a question can be answered: by its items, and by what measures the answer."""
     answers = [item.answer for item in items if item.key in _NEEDS[name]]
     measured = {
         "load_relief": candidate.load is not None,
@@ -207,22 +213,14 @@ def _question(name: str, items: Iterable[Item], candidate: Candidate) -> Answer:
     return together([*answers, Answer.PASS if measured else Answer.UNKNOWN])
 
 
-def _verdict(
-    items: Iterable[Item], questions: Mapping[str, Answer]
-) -> tuple[Verdict, tuple[str, ...]]:
-    """Return the verdict and why it is not ``ready``."""
-    failed = [item.title for item in items if item.answer == Answer.FAIL]
-    unknown = [item.title for item in items if item.answer == Answer.UNKNOWN]
-    reasons = [f"fails: {title}" for title in failed]
-    reasons += [f"unknown: {title}" for title in unknown]
-    best = set(questions.values())
-    if Answer.PASS not in best:
-        listed = ", ".join(name.replace("_", " ") for name in questions)
-        reasons.append(f"cannot answer on {listed}" + ("" if failed else " yet"))
-    if not reasons:
-        return Verdict.READY, ()
-    wait = bool(failed) or best == {Answer.FAIL}
-    return (Verdict.WAIT if wait else Verdict.COLLECT), tuple(reasons)
+def _reasons(items: Sequence[Item], questions: Mapping[str, Answer]) -> tuple[str, ...]:
+    """Return why a candidate is not ready."""
+    reasons = [f"fails: {item.title}" for item in items if item.answer == Answer.FAIL]
+    reasons += [f"unknown: {item.title}" for item in items if item.answer == Answer.UNKNOWN]
+    if not reasons and Answer.PASS not in questions.values():
+        lacking = [f"{name.replace('_', ' ')} needs {_MEASURED[name]}" for name in questions]
+        reasons = [f"answers no planning question: {', '.join(lacking)}"]
+    return tuple(reasons)
 
 
 def rank(checked: Iterable[Checked]) -> list[Checked]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
+from typing import Final
 from zoneinfo import ZoneInfo
 
 import pandas as pd
 
 from v2g_feeder.errors import InputError, Problem
 
-__all__ = ["clock", "standard_from_utc", "standard_from_wall", "window_text"]
+__all__ = ["clock", "parse_window", "standard_from_utc", "standard_from_wall", "window_text"]
+
+_WINDOW: Final = re.compile(r"^([01]?\d|2[0-4]):([0-5]\d)\s*-\s*([01]?\d|2[0-4]):([0-5]\d)$")
 
 
 def clock(hour: float) -> str:
@@ -64,3 +68,21 @@ def _standard_offset(zone: str) -> pd.Timedelta:
         raise InputError(Problem("timezone", f"{zone!r} is no time zone", hint)) from error
     moment = datetime(2024, 1, 1, tzinfo=info)
     return pd.Timedelta((moment.utcoffset() or pd.Timedelta(0)) - (moment.dst() or pd.Timedelta(0)))
+
+
+def parse_window(text: str) -> tuple[float, float]:
+    """Return the hours of ``17:00-21:00``; the end is above 24 where it is on the next day.
+
+    Raises
+    ------
+    ValueError
+        If it does not read so, or has no length.
+    """
+    match = _WINDOW.match(text.strip())
+    if not match:
+        raise ValueError(f'window {text!r} does not read as "17:00-21:00"')
+    a, b, c, d = (int(part) for part in match.groups())
+    start, end = a + b / 60, c + d / 60
+    if max(start, end) > 24 or start in (end, 24):
+        raise ValueError(f"window {text!r} is not a part of a day")
+    return start, end if end > start else end + 24

@@ -77,7 +77,7 @@ def plugged_share(
         go together, so a vehicle-day is no observation of its own.
     """
     dates = pd.date_range(stays.first, stays.last, freq="D")
-    dates = dates[dates.dayofweek < 5]
+    dates = dates[dates.day_of_week < 5]
     if months and stays.kind != "timetable":
         dates = dates[np.isin(dates.month, list(months))]
     table = merged(stays.table)
@@ -174,7 +174,7 @@ def plug_in(
     verb = "parked at base" if stays.parked_only else "plugged in"
     measures = [
         Measure(
-            f"{verb} through {window_text(*window)} on weekdays",
+            f"{verb} through {window_text(*window)}, weekdays",
             share,
             "1",
             at_least=thresholds.plugged_share,

@@ -227,7 +227,7 @@ def protection_item(
     rebuilds = [device.name for device in devices if device.change == "rebuild"]
     measures = [
         Measure(
-            "devices whose settings change only by a rebuild",
+            "devices that only a rebuild changes",
             float(len(rebuilds)) if devices else float("nan"),
             "",
             at_most=thresholds.rebuilds,
@@ -256,7 +256,7 @@ def _to_review(
         elif finding.outcome == Answer.FAIL:
             missing.append(f"{finding.check} fails{place}{note}: no such device in the inventory")
     return Measure(
-        "findings of the screen to be mended by settings or a part",
+        "findings that settings or a part mend",
         float(len(review)),
         "",
         note="; ".join(review) or f"{len(findings)} checks",

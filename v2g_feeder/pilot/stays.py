@@ -106,6 +106,7 @@ def read_sessions(
     unknown = stays["unit"] == "" if unit else np.zeros(len(stays), bool)
     notes = [f"{count} rows dropped: {reason}" for reason, count in records.dropped.items()]
     notes += [f"{unknown.sum()} sessions without a {unit} left out"] if unknown.any() else []
+    notes += [f"wall times of {timezone} moved to standard time"] if timezone else []
     noun = "ports" if unit == "station" else "vehicles"
     return _stays(path, "sessions", stays[~unknown], noun, [*notes, *records.notes])
 

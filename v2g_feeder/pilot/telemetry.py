@@ -252,7 +252,7 @@ def _quality(sample: Telemetry, thresholds: Thresholds) -> list[Measure]:
     chargers = sample.table["charger"].nunique()
     return [
         Measure(
-            "charger-intervals with phase, kW and status",
+            "intervals with phase, kW and status",
             sample.complete if np.isfinite(sample.interval_s) else float("nan"),
             "1",
             at_least=thresholds.telemetry_complete,
@@ -320,7 +320,7 @@ def _phases(
         return []
     return [
         Measure(
-            "stated phases that node voltage contradicts",
+            "phases that node voltage contradicts",
             float(len(wrong)),
             "",
             at_most=0.0,
