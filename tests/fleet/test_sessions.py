@@ -321,6 +321,35 @@ def test_stays_end_as_on_the_day_they_end():
     assert not ends_as_weekend(np.array([1.0])).any()
 
 
+def test_nobody_leaves_between_a_visit_and_a_night():
+    """Plugged in at 18 h, half stay 2 h and half 14 h; at 22 h, a quarter 2 h and the rest 10 h.
+
+    In between, visits last 2 h, and nights end at 08 h whenever they began, but for those that only
+    one of the two hours knows.
+    """
+    home = load_archetype("residential")
+    levels = np.array(home.quantile_levels)
+    at_18, at_22 = np.where(levels < 0.5, 2.0, 14.0), np.where(levels < 0.25, 2.0, 10.0)
+    day = replace(
+        home.plugging.weekday,
+        arrival_h=tuple(16 + 8 * levels),
+        stay_edges_h=(4.0, 20.0, 28.0),
+        stay_h=(tuple(at_18), tuple(at_22)),
+        starts_per_free_h=tuple(np.where(np.arange(48) >= 36, 0.02, 0.0)),
+    )
+    plugging = replace(home.plugging, weekday=day, weekend=day, rank_energy_stay=0.0)
+    drawn = simulate(replace(home, plugging=plugging), vehicles=1000, n_days=28, seed=3)
+    hour, stay = drawn.arrival_h % 24, drawn.departure_h - drawn.arrival_h
+    night = stay > 6
+    assert ((stay > 2.01) & (stay < 9.9)).mean() < 0.03  # but for a step of the table's levels
+    ends = (hour + stay)[(hour > 18) & (hour < 22) & night]
+    assert (np.abs(ends - 32) < 0.01).mean() > 0.75
+    assert ((ends > 29.9) & (ends < 32.1)).mean() > 0.97  # the nearer window's, not between
+    early, late = (night[np.abs(hour - middle) < 1].mean() for middle in (19, 21))
+    assert early == pytest.approx(0.5, abs=0.05)
+    assert late == pytest.approx(0.75, abs=0.05)
+
+
 GOOD = {
     "vehicle": np.array([0, 0]), "arrival_h": np.array([18.0, 42]),
     "departure_h": np.array([30.0, 60]), "stated_h": np.array([31.0, 59]),

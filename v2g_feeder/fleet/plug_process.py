@@ -26,6 +26,7 @@ __all__ = ["WARM_UP_DAYS", "Plugs", "draw_plugs"]
 WARM_UP_DAYS: Final = 7
 _CHUNK: Final = 2000  # vehicles at once: bounds the memory of their random numbers
 _SHORTEST_H: Final = 1 / 60  # a stay
+_SAME_STAY_H: Final = 1.0  # beside what a later arrival takes off it
 _ends_as_weekend = njit(cache=True, nogil=True)(ends_as_weekend)
 
 
@@ -156,7 +157,9 @@ def _energy(
 def _stay(law: Any, kind: int, hour: float, score: float) -> float:  # pragma: no cover - compiled
     """Return the stay, interpolated between the rows of the windows next to the arrival.
 
-    So a stay that ends in the morning is shorter by the hour that its vehicle came later.
+    So a stay that ends in the morning is shorter by the hour that its vehicle came later. Where the
+    rows are further apart than that, one stays for the evening and the other for the night, and the
+    nearer holds: hardly anybody leaves in between.
     """
     middles = law.stay_at_h[kind]
     if hour < DAY_START_H:
@@ -169,8 +172,12 @@ def _stay(law: Any, kind: int, hour: float, score: float) -> float:  # pragma: n
     before_h = _at_score(law.stay_h[kind, after - 1], score)
     if after == len(middles) or np.isinf(middles[after]):
         return before_h
-    share = (hour - middles[after - 1]) / (middles[after] - middles[after - 1])
-    return float(before_h + share * (_at_score(law.stay_h[kind, after], score) - before_h))
+    after_h = _at_score(law.stay_h[kind, after], score)
+    later_h = middles[after] - middles[after - 1]
+    share = (hour - middles[after - 1]) / later_h
+    if abs(after_h - before_h + later_h / 2) > later_h + _SAME_STAY_H:
+        return after_h if share > 0.5 else before_h
+    return float(before_h + share * (after_h - before_h))
 
 
 @njit(cache=True, nogil=True)

@@ -10,7 +10,8 @@ The section ``plugging:`` of an archetype's file (each entry a figure; *Q* stand
       arrival_h           Q          plug-in hour, 4 to 28 (27.5 is 03:30 of the same calendar day)
       stay_edges_h        [n + 1]    edges of the arrival windows, hours 4 to 28, first 4, last 28
       stay_h              n rows Q   stay in hours; a row holds at its window's median arrival and
-                                     is interpolated to the next window's
+                                     is interpolated to the next window's where both are of one
+                                     kind, as a later arrival takes hours off a night
       energy_kwh          Q          energy of a session, kWh at the grid side
     user_rate             Q          a vehicle's own rate, relative to starts_per_free_h
     gap_h                 Q          hours from unplugging to the next plug-in, over sessions
