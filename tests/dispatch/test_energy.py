@@ -121,6 +121,23 @@ def test_who_stays_longer_than_stated_has_its_target_and_is_left_alone():
     assert done.soe_kwh[0, 0, 16] == pytest.approx(54.0)
 
 
+def test_stated_departures_move_export_both_ways():
+    """Event 17 to 21; a car at its target of 54 kWh exports what it can charge again by departure.
+
+    Said late, gone early: 7.2 kW until it goes, not to be had if it were known, and it leaves
+    short. Said early, gone late: nothing, where it had 7.2 kW. So a firm figure may rise.
+    """
+    both = make_vehicles(2)
+    sessions = make_sessions([(0, 12.0, 19.5, 0.0, 32.0), (1, 12.0, 32.0, 0.0, 19.5)], 2)
+    known = run("export", both, sessions, programme=AT_ONCE)
+    told = run("export", both, sessions, case=replace(SURE, stated_error=1.0), programme=AT_ONCE)
+    np.testing.assert_allclose(known.kw[0][:, 17:21], [[0] * 4, [-7.2] * 4], atol=1e-9)
+    np.testing.assert_allclose(told.kw[0][:, 17:21], [[-7.2, -7.2, -3.6, 0], [0] * 4], atol=1e-9)
+    assert known.shortfall.empty
+    assert told.shortfall["vehicle"].tolist() == [0]
+    assert told.shortfall["shortfall_kwh"].item() == pytest.approx(2.5 * 7.2 / 0.93)
+
+
 def test_the_request_is_followed_within_latency_and_ramp():
     vehicles = make_vehicles(40)
     rows = [(number, 1.0, 47.0, 0.0, None) for number in range(40)]

@@ -6,7 +6,7 @@ failed or ratings that are unknown is never said to be free of violations.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from v2g_feeder.conventions import Case, Policy
 from v2g_feeder.report.words import (
@@ -43,6 +43,9 @@ __all__ = [
     "measures",
     "modelled_hours",
 ]
+
+_WHY_FALLS: Final = "who states an earlier departure than the real one is kept full for it"
+_WHY_RISES: Final = "who leaves before the stated departure is drawn on and leaves short"
 
 
 def answer(summary: Mapping[str, Any]) -> list[str]:
@@ -217,10 +220,10 @@ def firm_sentences(summary: Mapping[str, Any]) -> list[str]:
                 f"departures are known or as drivers state them{means}."
             )
         else:
-            why = " because drivers leave before they said" if firm < known else ""
             found.append(
-                f"Firm participation in 95 % of event-days {_moves(known, firm)} from {kw(known)} "
-                f"to {kw(firm)} in {season}{why}, departures as stated instead of known{means}."
+                f"With departures as drivers state them instead of known, firm participation in "
+                f"95 % of event-days {_moves(known, firm)} from {kw(known)} to {kw(firm)} in "
+                f"{season}{means}: {_WHY_FALLS if firm < known else _WHY_RISES}."
             )
     return found
 
