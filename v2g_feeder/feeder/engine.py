@@ -47,7 +47,7 @@ CONTROL_STATIC: Final = 0
 LOCKED: Final = -1
 _DAILY_MODE: Final = 1
 _CONTROLS_EXCEEDED: Final = 485
-_WITH_DATA_OF_FILES: Final = 1
+_WITH_DEFAULTS: Final = 1  # and with the data of files
 _REUSE_SYMBOLIC_FACTORISATION: Final = 2
 _WHOLE_MATRIX: Final = 2  # 1 is lines and transformers alone: loads would drop out
 _KM: Final = {1: 1.609344, 2: 0.3048, 3: 1.0, 4: 1e-3, 5: 3.048e-4, 6: 2.54e-5, 7: 1e-5, 8: 1e-6}
@@ -192,9 +192,7 @@ class Engine:
 
     def load_shapes(self) -> dict[str, dict[str, Any]]:
         """Return the model's load shapes with their points, by lower-case name."""
-        self._dss.Circuit.SetActiveClass("LoadShape")
-        rows = json.loads(self._dss.ActiveClass.ToJSON(_WITH_DATA_OF_FILES))
-        return {str(row["Name"]).lower(): row for row in rows}
+        return {str(row["Name"]).lower(): row for row in self.properties("LoadShape")}
 
     # -- what is there ------------------------------------------------------------------------
 
@@ -240,6 +238,7 @@ class Engine:
     def loads(self) -> list[dict[str, Any]]:
         """Return every load with the figures in force, defaults included."""
         rows: list[dict[str, Any]] = []
+        stated = {row["Name"].lower(): row for row in self.properties("Load")}
         loads = self._dss.Loads
         more = loads.First()
         while more:
@@ -259,6 +258,8 @@ class Engine:
                     "vmaxpu": loads.Vmaxpu(),
                     "cvr_watts": loads.CVRwatts(),
                     "cvr_vars": loads.CVRvars(),
+                    "vlowpu": float(stated[loads.Name().lower()]["VLowpu"]),
+                    "status": str(stated[loads.Name().lower()]["Status"]).lower(),
                     "zipv": tuple(loads.ZipV()) if int(loads.Model()) == 8 else (),
                     "daily": loads.Daily().lower(),
                     "yearly": loads.Yearly().lower(),
@@ -317,6 +318,65 @@ class Engine:
             more = transformers.Next()
         return found
 
+    # -- matrices -----------------------------------------------------------------------------
+
+    def properties(self, class_name: str) -> list[dict[str, Any]]:
+        """Return every element of a class with the properties in force, defaults included."""
+        if not self._dss.Circuit.SetActiveClass(class_name):
+            return []
+        found: list[dict[str, Any]] = json.loads(self._dss.ActiveClass.ToJSON(_WITH_DEFAULTS))
+        return found
+
+    def element_names(self) -> list[str]:
+        """Return the full names (``Line.l1``) of all enabled elements of the circuit."""
+        names = []
+        for name in self._dss.Circuit.AllElementNames():
+            self._dss.Circuit.SetActiveElement(name)
+            if self._dss.CktElement.Enabled():
+                names.append(str(name))
+        return names
+
+    def load_multiplier(self) -> float:
+        """Return the factor by which the model multiplies loads that are not fixed or exempt."""
+        return float(self._dss.Solution.LoadMult())
+
+    def source_amps(self) -> np.ndarray:
+        """Return the complex current that the voltage sources inject, ``[node]``, after a solve."""
+        matrix = self._dss.YMatrix
+        matrix.ZeroInjCurr()
+        matrix.GetSourceInjCurrents()
+        return np.array(matrix.getI()).view(complex)[1:]
+
+    def primitive(self, name: str) -> tuple[tuple[int, ...], np.ndarray]:
+        """Return the nodes of an element's conductors, ground -1, and its matrix in siemens."""
+        self._dss.Circuit.SetActiveElement(name)
+        element = self._dss.CktElement
+        nodes = tuple(int(node) - 1 for node in element.NodeRef())
+        matrix = np.array(element.YPrim()).view(complex).reshape(len(nodes), -1, order="F")
+        return nodes, matrix
+
+    def phases(self, name: str) -> tuple[int, int]:
+        """Return the number of phases of an element, and of conductors at each terminal."""
+        self._dss.Circuit.SetActiveElement(name)
+        element = self._dss.CktElement
+        return int(element.NumPhases()), int(element.NumConductors())
+
+    def set_tap(self, transformer: str, winding: int, tap: float) -> None:
+        """Set the tap of a winding, per unit."""
+        self._dss.Transformers.Name(transformer)
+        self._dss.Transformers.Wdg(winding)
+        self._dss.Transformers.Tap(tap)
+
+    def capacitor_states(self, name: str) -> tuple[int, ...]:
+        """Return whether each step of a bank is in (1) or out (0)."""
+        self._dss.Capacitors.Name(name)
+        return tuple(int(state) for state in self._dss.Capacitors.States())
+
+    def set_capacitor(self, name: str, states: Sequence[int]) -> None:
+        """Put the steps of a bank in (1) or out (0)."""
+        self._dss.Capacitors.Name(name)
+        self._dss.Capacitors.States(list(states))
+
     # -- state --------------------------------------------------------------------------------
 
     def taps(self, windings: Sequence[tuple[str, int]]) -> list[float]:
@@ -330,12 +390,7 @@ class Engine:
 
     def control_state(self, windings: Sequence[tuple[str, int]]) -> ControlState:
         """Return taps, capacitor states and voltages as they are now."""
-        capacitors = self._dss.Capacitors
-        states = []
-        more = capacitors.First()
-        while more:
-            states.append((capacitors.Name(), tuple(int(s) for s in capacitors.States())))
-            more = capacitors.Next()
+        states = [(name, self.capacitor_states(name)) for name in self._dss.Capacitors.AllNames()]
         taps = tuple(
             (name, winding, tap)
             for (name, winding), tap in zip(windings, self.taps(windings), strict=True)
@@ -352,14 +407,10 @@ class Engine:
         self._at(step + 1, step_hours)
         self._dss.Text.Command("Reset Controls")
         self._dss.Solution.ControlMode(CONTROL_STATIC)
-        transformers, capacitors = self._dss.Transformers, self._dss.Capacitors
         for name, winding, tap in state.taps:
-            transformers.Name(name)
-            transformers.Wdg(winding)
-            transformers.Tap(tap)
+            self.set_tap(name, winding, tap)
         for name, states in state.capacitors:
-            capacitors.Name(name)
-            capacitors.States(list(states))
+            self.set_capacitor(name, states)
         self._dss.Solution.BuildYMatrix(_WHOLE_MATRIX, 0)
         self._volts()[:] = state.voltages
 

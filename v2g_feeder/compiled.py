@@ -1,0 +1,34 @@
+"""The one way in which functions are compiled to machine code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from numba import njit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["compiled", "inlined"]
+
+Function = TypeVar("Function", bound="Callable[..., object]")
+
+
+def compiled(function: Function) -> Function:
+    """Compile a function on its first call, to run in threads; keep the machine code on disk.
+
+    The code on disk is renewed when the function's own file changes. After a change to a compiled
+    function that others call from another file, remove their ``__pycache__``. Where nothing can be
+    written the code is kept for the process alone.
+    """
+    options = {"nogil": True, "error_model": "numpy"}
+    try:
+        found = njit(cache=True, **options)(function)
+    except RuntimeError:  # no folder that can be written
+        found = njit(**options)(function)
+    return cast("Function", found)
+
+
+def inlined(function: Function) -> Function:
+    """Compile a function into those that call it: for what is called in innermost loops."""
+    return cast("Function", njit(nogil=True, error_model="numpy", forceinline=True)(function))

@@ -1,0 +1,394 @@
+"""Thousands of states at once on the feeder's own admittance matrix.
+
+``Y v = i_source - i_loads(v)`` is solved by fixed point, as OpenDSS does, with the matrix and the
+load models that OpenDSS has: the fixed point is the same. States are solved in blocks of a fixed
+width; blocks run in threads. A state's numbers do not depend on the states beside it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from v2g_feeder.powerflow.controls import control_work, sample
+from v2g_feeder.powerflow.factor import factorise
+from v2g_feeder.powerflow.kernels import (
+    CONVERGED,
+    CURVE_HALF,
+    CURVE_MIDDLE,
+    DEGREE,
+    Fast,
+    Work,
+    fill,
+    solve_block,
+)
+from v2g_feeder.powerflow.loads import CVR, IMPEDANCE, LoadTable, multiplier
+from v2g_feeder.powerflow.readings import (
+    Check,
+    judge,
+    load_check,
+    places,
+    read_currents,
+    read_powers,
+    read_voltages,
+)
+from v2g_feeder.powerflow.rows import WIDTH
+from v2g_feeder.powerflow.solution import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from v2g_feeder.powerflow.controls import CapacitorControls, ControlWork, RegulatorControls
+    from v2g_feeder.powerflow.network import Network
+    from v2g_feeder.powerflow.probe import Probe
+
+__all__ = ["BatchSolver", "Bench", "Block", "States"]
+
+TOLERANCE: Final = 1e-9
+"""Largest remaining error of a voltage across a load, per unit."""
+_MOST_ITERATIONS: Final = 300
+_MOST_CONTROL_ITERATIONS: Final = 200
+_KEPT: Final = 4096  # inverses at the border
+
+
+@dataclass(frozen=True)
+class States:
+    """What independent states differ in.
+
+    Parameters
+    ----------
+    kw, kvar
+        Multipliers of the load table's watts and vars, ``[row, state]``: of base loads their
+        shapes' multipliers, of connection points kW and kvar; the constant row of 1 is not among
+        them.
+    taps
+        Per unit, ``[state, regulator]``; the network's own if not given.
+    closed
+        Whether each switched bank is in, ``[state, bank]``; the network's own if not given.
+    hour
+        Time of day, ``[state]``, for banks that follow it; 0 if not given.
+    """
+
+    kw: np.ndarray
+    kvar: np.ndarray
+    taps: np.ndarray | None = None
+    closed: np.ndarray | None = None
+    hour: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        """Return the number of states."""
+        return int(self.kw.shape[1])
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some solved states, in the order they were given.
+
+    Parameters
+    ----------
+    first
+        Number of the first state.
+    v_pu
+        Service voltages, ``[node, state]``.
+    loading_pct
+        ``[element, state]``; NaN where the rating is unknown.
+    flow_kw
+        Power away from the head, ``[flow, state]``, the head first.
+    head_kvar, losses_kw
+        ``[state]``.
+    taps, closed
+        As solved, ``[regulator, state]`` and ``[bank, state]``.
+    reason
+        :class:`~v2g_feeder.powerflow.solution.Reason` codes, ``[state]``; numbers of states that
+        did not converge are NaN.
+    iterations
+        Of the last solution, ``[state]``.
+    """
+
+    first: int
+    v_pu: np.ndarray
+    loading_pct: np.ndarray
+    flow_kw: np.ndarray
+    head_kvar: np.ndarray
+    losses_kw: np.ndarray
+    taps: np.ndarray
+    closed: np.ndarray
+    reason: np.ndarray
+    iterations: np.ndarray
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A block at work: voltages, multipliers and controls of ``WIDTH`` states."""
+
+    work: Work
+    controls: ControlWork
+
+
+class BatchSolver:
+    """A network with loads, factorised once.
+
+    Parameters
+    ----------
+    network
+        The linear part.
+    loads
+        What hangs on it; the last of its multiplier rows is the constant 1.
+    probe
+        What is observed.
+    rows
+        Number of multiplier rows that states give.
+    controls
+        Settings of regulators and banks, in elimination order; without them states can only be
+        solved locked.
+    tolerance
+        Largest remaining error of a voltage across a load, per unit.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        loads: LoadTable,
+        probe: Probe,
+        rows: int,
+        controls: Callable[[np.ndarray], tuple[RegulatorControls, CapacitorControls]],
+        tolerance: float = TOLERANCE,
+    ) -> None:
+        self.network, self.loads, self.probe = network, loads, probe
+        self.tolerance = tolerance
+        self._rows = rows
+        self._factor, self.place, self._left = factorise(network)
+        self._regulators, self._banks = controls(self.place)
+        self._arrays = loads.arrays(self.place)
+        self._fast = fast_of(loads)
+        self.places = places(network, probe, self.place)
+        self._inverses: dict[tuple[bytes, bytes], np.ndarray] = {}
+        size = len(self.place)
+        self._source = np.zeros(size + 1, complex)
+        self._source[self.place] = network.source_amps
+        self.start = np.zeros(size + 1, complex)
+        self.start[self.place] = network.nominal_volts
+
+    def run(
+        self, states: States, threads: int = 1, *, settle: bool = False
+    ) -> Iterator[Block]:
+        """Solve states, each by itself, and yield them block by block, in order.
+
+        Parameters
+        ----------
+        states
+            What to solve; each begins from the same voltages, those without any load.
+        threads
+            Blocks solved at the same time.
+        settle
+            Whether regulators and banks move from the state's taps, or are locked.
+        """
+        firsts = range(0, len(states), WIDTH)
+        if threads == 1:
+            bench = self.bench()
+            for first in firsts:
+                yield self._block(states, first, bench, settle=settle)
+            return
+        with ThreadPoolExecutor(threads) as pool:
+            ahead: deque[Future[Block]] = deque()
+            for first in firsts:
+                bench = self.bench()
+                ahead.append(pool.submit(self._block, states, first, bench, settle=settle))
+                if len(ahead) > 2 * threads:
+                    yield ahead.popleft().result()
+            for future in ahead:
+                yield future.result()
+
+    def bench(self) -> Bench:
+        """Return the arrays of a block, at the network's own taps and at no-load voltages."""
+        size, loads, tied = len(self.place) + 1, len(self.loads), len(self._left)
+        shapes = {
+            "re": (size,), "im": (size,), "load_re": (loads,), "load_im": (loads,),
+            "border_re": (tied, tied), "border_im": (tied, tied),
+            "kw": (self._rows + 1,), "kvar": (self._rows + 1,), "hold": (1,), "change": (1,),
+        }  # fmt: skip
+        whole = {"status", "iterations", "since"}
+        work = Work(
+            **{
+                name: np.zeros((*shapes.get(name, ()), WIDTH), np.int64 if name in whole else float)
+                for name in Work._fields
+            }
+        )
+        work.kw[-1] = work.kvar[-1] = 1.0
+        controls = control_work(self._regulators, self._banks)
+        bench = Bench(work, controls)
+        controls.taps[:] = self.network.taps[:, None]
+        controls.closed[:] = self.network.closed[:, None]
+        fill(work, self.start)
+        return bench
+
+    def _block(self, states: States, first: int, bench: Bench, *, settle: bool) -> Block:
+        """Solve up to ``WIDTH`` states and read them; the last fills up what is missing."""
+        at = np.minimum(np.arange(first, first + WIDTH), len(states) - 1)
+        work, controls = bench.work, bench.controls
+        work.kw[:-1], work.kvar[:-1] = states.kw[:, at], states.kvar[:, at]
+        taps, closed = self.network.taps[:, None], self.network.closed[:, None]
+        controls.taps[:] = taps if states.taps is None else states.taps[at].T
+        controls.closed[:] = closed if states.closed is None else states.closed[at].T
+        controls.mode[:] = 0
+        fill(work, self.start)
+        hour = 0.0 if states.hour is None else states.hour[at]
+        self.solve(bench, settle=settle, hour=np.broadcast_to(hour, WIDTH))
+        return self.read(bench, first, min(WIDTH, len(states) - first))
+
+    def solve(
+        self,
+        bench: Bench,
+        *,
+        settle: bool,
+        hour: np.ndarray,
+        idle: np.ndarray | None = None,
+    ) -> None:
+        """Solve the states of a bench from the voltages and taps that it holds.
+
+        Parameters
+        ----------
+        bench
+            Multipliers, voltages, taps; changed in place.
+        settle
+            Whether regulators and banks move.
+        hour
+            Time of day, ``[state]``.
+        idle
+            States to leave alone, ``[state]``; their voltages stay.
+        """
+        work, own = bench.work, bench.controls
+        own.settled[:] = False if idle is None else idle
+        own.due[:], own.back_due[:], own.switch_due[:] = np.inf, np.inf, np.inf
+        own.opened[:] = False
+        for _ in range(_MOST_CONTROL_ITERATIONS):
+            if len(self._left):
+                inverse = self._inverse(own.taps.T, own.closed.T)
+                work.border_re[:], work.border_im[:] = inverse.real, inverse.imag
+            solve_block(
+                self._factor,
+                self._arrays,
+                self._fast,
+                work,
+                own.settled,
+                self._source,
+                self.tolerance,
+                _MOST_ITERATIONS,
+            )
+            if not settle or sample(self._regulators, self._banks, work, own, hour):
+                own.settled[:] = True
+                return
+
+    def read(self, bench: Bench, first: int = 0, count: int = WIDTH) -> Block:
+        """Read the first ``count`` states of a solved bench."""
+        work, own = bench.work, bench.controls
+        observed, at = self.probe.observed, self.places
+        v_pu = np.empty((len(observed.voltages), WIDTH))
+        loading = np.full((len(observed.elements), WIDTH), np.nan)
+        flows = np.empty((len(observed.flows), WIDTH))
+        read_voltages(at, work, v_pu)
+        read_currents(at, own.taps, work, loading)
+        read_powers(at, own.taps, work, flows[1:])
+        check = Check(*np.empty((len(Check._fields), 1, WIDTH)))
+        load_check(self._arrays, self._fast, self.loads.charger, work, check)
+        head = self._head_kva(work)
+        flows[0] = head.real
+        losses = head.real - check.drawn_kw[0]
+        reason = judge(check, v_pu, np.isfinite(head) & np.isfinite(check.drawn_kw[0]))
+        reason[~own.settled] = Reason.CONTROLS_UNFINISHED
+        failed = work.status != CONVERGED
+        reason[failed] = Reason.NOT_CONVERGED
+        for array in (v_pu, loading, flows, head, losses):
+            array[..., failed] = np.nan
+        mine = slice(count)
+        return Block(
+            first,
+            v_pu[:, mine],
+            loading[:, mine],
+            flows[:, mine],
+            head.imag[mine],
+            losses[mine],
+            own.taps[:, mine].copy(),
+            own.closed[:, mine].copy(),
+            reason[mine],
+            work.iterations[mine].copy(),
+        )
+
+    def volts(self, bench: Bench) -> np.ndarray:
+        """Return the complex voltages of a bench in the feeder's node order, ``[node, state]``."""
+        return np.asarray((bench.work.re + 1j * bench.work.im)[self.place])
+
+    def _inverse(self, taps: np.ndarray, closed: np.ndarray) -> np.ndarray:
+        """Return the inverse of each state's matrix at the border, ``[border, border, state]``."""
+        keys = [(tap.tobytes(), bank.tobytes()) for tap, bank in zip(taps, closed, strict=True)]
+        new = {key: row for row, key in enumerate(keys) if key not in self._inverses}
+        if new:
+            rows = list(new.values())
+            own = self.network.variable(taps[rows], closed[rows])
+            if len(self._inverses) > _KEPT:
+                self._inverses = {key: self._inverses[key] for key in keys if key not in new}
+            self._inverses |= dict(zip(new, np.linalg.inv(self._left + own), strict=True))
+        return np.stack([self._inverses[key] for key in keys], axis=-1)
+
+    def _head_kva(self, work: Work) -> np.ndarray:
+        """Return the power from all sources, kVA, ``[state]``."""
+        total = np.zeros(WIDTH, complex)
+        place = np.append(self.place, len(self.place))
+        for nodes, matrix in self.network.sources:
+            at = place[list(nodes)]
+            volts = work.re[at] + 1j * work.im[at]
+            total -= (volts * (matrix @ volts).conj()).sum(axis=0)
+        fed = np.flatnonzero(self._source)
+        total += ((work.re[fed] + 1j * work.im[fed]) * self._source[fed, None].conj()).sum(axis=0)
+        return total / 1e3
+
+
+def fast_of(loads: LoadTable) -> Fast:
+    """Say how each load phase is evaluated for a row of states."""
+    count = len(loads)
+    kind = np.ones(count, np.int64)
+    kind[np.isin(loads.model, (1, 6))] = 0
+    shares = np.zeros((count, 6))
+    by_model = {2: (0, 0), 3: (2, 0), 5: (1, 1), 7: (2, 0)}
+    for model, (watts, vars_) in by_model.items():
+        mine = np.flatnonzero(loads.model == model)
+        shares[mine, watts] = 1.0
+        shares[mine, 3 + vars_] = 1.0
+    zips = (loads.model == 8) & (loads.zip_shares[:, 6] <= 0)
+    shares[zips] = loads.zip_shares[zips][:, :6]
+    low, limit, high = loads.vmin**2, loads.vmax**2, np.full(count, np.inf)
+    low[loads.model == IMPEDANCE], limit[loads.model == IMPEDANCE] = 0.0, np.inf
+    cut_off = (loads.model == 8) & (loads.zip_shares[:, 6] > 0)
+    high[cut_off] = 0.0  # never as a whole row
+    cvr = loads.model == CVR
+    kind[cvr] = 2
+    low[cvr] = np.maximum(low[cvr], CURVE_MIDDLE - CURVE_HALF)
+    wide = cvr & (limit > CURVE_MIDDLE + CURVE_HALF)
+    high[wide] = CURVE_MIDDLE + CURVE_HALF
+    above = np.array([_above(loads, k) for k in range(count)]).reshape(count, 2)
+    exponents, index = np.unique(loads.exponents[cvr], return_inverse=True)
+    curve = np.zeros((count, 2), np.int64)
+    curve[cvr] = index.reshape(-1, 2)
+    curves = np.zeros((max(len(exponents), 1), DEGREE + 1))
+    for row, exponent in enumerate(exponents):
+        curves[row] = _curve(float(exponent))
+    return Fast(kind, shares, curve, curves, above, low, limit, high)
+
+
+def _above(loads: LoadTable, k: int) -> tuple[float, float]:
+    """Return the multipliers of a load phase above its limit (any voltage there will do)."""
+    limits = (float(loads.vmin[k]), float(loads.vmax[k]), float(loads.vlow[k]))
+    high = limits[1] + 1.0
+    return multiplier(loads.model[k], high, limits, loads.exponents[k], loads.zip_shares[k])
+
+
+def _curve(exponent: float) -> np.ndarray:
+    """Return the polynomial of ``v^(exponent - 2)`` in the scaled square of ``v``."""
+    fitted = np.polynomial.chebyshev.Chebyshev.interpolate(
+        lambda t: (CURVE_MIDDLE + CURVE_HALF * t) ** (0.5 * exponent - 1.0), DEGREE
+    )
+    return np.asarray(np.polynomial.chebyshev.cheb2poly(fitted.coef))

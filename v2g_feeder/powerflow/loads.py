@@ -1,0 +1,296 @@
+"""Loads as the engine models them: the current of every load phase at a voltage.
+
+A load phase is an admittance ``(G - jB) V`` with ``G`` and ``B`` its nominal power over the square
+of its rated voltage, times a multiplier that depends on the voltage in per unit of the rating, ``v``
+(OpenDSS load models 1 to 8; OpenDSS manual, *Load*):
+
+===========  =====================  =====================  ===========================
+model        watts, in limits       vars, in limits        outside ``vmin < v <= vmax``
+===========  =====================  =====================  ===========================
+1 PQ         1/v^2                  1/v^2                  above: 1/vmax^2
+2 Z          1                      1                      the same
+3 motor      1/v^2                  1                      above: 1/vmax^2
+4 CVR        v^(watts - 2)          v^(vars - 2)           above: 1/vmax^2
+5 I          1/v                    1/v                    above: 1/vmax
+6 fixed Q    1/v^2                  1/v^2, nominal kvar    watts 1/vmax^2, vars 1
+7 fixed XQ   1/v^2                  1, nominal kvar        watts 1/vmax^2, vars 1
+8 ZIP        Z + I/v + P/v^2        Z + I/v + P/v^2        Z, I and P as 2, 5 and 1
+===========  =====================  =====================  ===========================
+
+Below ``vmin`` the current goes in a line down to that of the nominal impedance at ``vlow`` (model 6
+and 7: the impedance at ``vmin``), from there down every load is its nominal impedance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from v2g_feeder.compiled import compiled
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+
+__all__ = ["CVR", "IMPEDANCE", "LoadArrays", "LoadTable", "injections", "load_table", "multiplier"]
+
+IMPEDANCE: Final = 2
+CVR: Final = 4
+_EV_LIMITS: Final = (0.5, 1.5)
+
+
+class LoadArrays(NamedTuple):
+    """Columns of a load table for compiled code, ``[load phase]``; see :class:`LoadTable`."""
+
+    one: np.ndarray
+    other: np.ndarray
+    volts: np.ndarray
+    watts: np.ndarray
+    vars: np.ndarray
+    row: np.ndarray
+    vars_row: np.ndarray
+    model: np.ndarray
+    vmin: np.ndarray
+    vmax: np.ndarray
+    vlow: np.ndarray
+    exponents: np.ndarray
+    zip_shares: np.ndarray
+
+
+@dataclass(frozen=True)
+class LoadTable:
+    """Load phases.
+
+    Parameters
+    ----------
+    one, other
+        Node pair; ground is -1.
+    volts
+        Rated voltage across the pair.
+    watts, vars
+        Nominal power of the phase at a multiplier of 1; positive draws.
+    row, vars_row
+        Rows of the multipliers that scale watts and vars.
+    model
+        OpenDSS load model, 1 to 8.
+    vmin, vmax, vlow
+        Limits in per unit of ``volts``.
+    exponents
+        Of model 4, ``[load phase, 2]``: watts, vars.
+    zip_shares
+        Of model 8, ``[load phase, 7]``: Z, I, P of watts, of vars, and the cut-off voltage.
+    charger
+        Whether the phase is a connection point's.
+    """
+
+    one: np.ndarray
+    other: np.ndarray
+    volts: np.ndarray
+    watts: np.ndarray
+    vars: np.ndarray
+    row: np.ndarray
+    vars_row: np.ndarray
+    model: np.ndarray
+    vmin: np.ndarray
+    vmax: np.ndarray
+    vlow: np.ndarray
+    exponents: np.ndarray
+    zip_shares: np.ndarray
+    charger: np.ndarray
+
+    def __len__(self) -> int:
+        """Return the number of load phases."""
+        return len(self.one)
+
+    def joined(self, other: LoadTable) -> LoadTable:
+        """Return the phases of both."""
+        return LoadTable(
+            **{
+                item.name: np.concatenate([getattr(self, item.name), getattr(other, item.name)])
+                for item in fields(LoadTable)
+            }
+        )
+
+    def arrays(self, place: np.ndarray) -> LoadArrays:
+        """Return the columns with nodes by their ``place`` and ground after the last."""
+        at = np.append(place, len(place))
+        columns = {name: getattr(self, name) for name in LoadArrays._fields}
+        columns |= {"one": at[self.one], "other": at[self.other]}
+        return LoadArrays(**{name: np.ascontiguousarray(a) for name, a in columns.items()})
+
+
+def load_table(
+    loads: pd.DataFrame, shape_of: Mapping[str, int], multiplier_of_model: float, rows: int
+) -> LoadTable:
+    """Return the phases of the loads of a model.
+
+    Parameters
+    ----------
+    loads
+        As of :class:`~v2g_feeder.feeder.model.Feeder`; only enabled ones.
+    shape_of
+        Row of the multipliers by load name.
+    multiplier_of_model
+        The model's own load multiplier, which fixed and exempt loads do not follow.
+    rows
+        Number of multiplier rows; the row after them is the constant 1, for loads of fixed status
+        and the fixed vars of models 6 and 7.
+    """
+    found = []
+    for load in loads.itertuples():
+        pairs = node_pairs(load.nodes, load.phases, delta=load.delta)
+        rated = load.kv * 1e3 / (np.sqrt(3.0) if load.phases > 1 and not load.delta else 1.0)
+        factor = 1.0 if load.status in {"fixed", "exempt"} else multiplier_of_model
+        row = rows if load.status == "fixed" else shape_of[load.name]
+        constant_vars = load.model in (6, 7)
+        shares = np.zeros(7)
+        shares[: len(load.zipv)] = load.zipv
+        found += [
+            (
+                one,
+                other,
+                rated,
+                load.kw * 1e3 * factor / len(pairs),
+                load.kvar * 1e3 * (1.0 if constant_vars else factor) / len(pairs),
+                row,
+                rows if constant_vars else row,
+                load.model,
+                load.vminpu,
+                load.vmaxpu,
+                load.vlowpu,
+                (load.cvr_watts, load.cvr_vars),
+                shares,
+                False,
+            )
+            for one, other in pairs
+        ]
+    return _table(found)
+
+
+def injections(points: pd.DataFrame, node_index: Mapping[str, int], first_row: int) -> LoadTable:
+    """Return the phases of connection points: constant power from 0.5 to 1.5 pu, 1 kW and 1 kvar.
+
+    Parameters
+    ----------
+    points
+        ``bus``, ``nodes`` (``1.2``), ``phases``, ``delta``, ``kv``.
+    node_index
+        Position of each node by name.
+    first_row
+        Row of the multipliers of the first point; they are kW and kvar.
+    """
+    found = []
+    for number, point in enumerate(points.itertuples()):
+        at = [node_index[f"{point.bus}.{name}"] for name in str(point.nodes).split(".")]
+        single = point.phases == 1
+        nodes = [*at, -1] if len(at) == 1 or not (single or point.delta) else at
+        pairs = node_pairs(nodes, point.phases, delta=bool(point.delta))
+        rated = point.kv * 1e3 / (np.sqrt(3.0) if not single and not point.delta else 1.0)
+        row = first_row + number
+        found += [
+            (one, other, rated, 1e3 / len(pairs), 1e3 / len(pairs), row, row, 1, *_EV_LIMITS, 0.5,
+             (0.0, 0.0), np.zeros(7), True)
+            for one, other in pairs
+        ]  # fmt: skip
+    return _table(found)
+
+
+def node_pairs(nodes: Sequence[int], phases: int, *, delta: bool) -> list[tuple[int, int]]:
+    """Return the node pairs of a load's phases: to its neutral, or around the delta."""
+    if not delta:
+        return [(node, nodes[-1]) for node in nodes[:phases]]
+    if phases == 1:
+        return [(nodes[0], nodes[1])]
+    return [(nodes[k], nodes[(k + 1) % len(nodes)]) for k in range(phases)]
+
+
+def _table(rows: Sequence[tuple[object, ...]]) -> LoadTable:
+    """Return a table of rows in the order of its fields."""
+    shapes = {"exponents": (0, 2), "zip_shares": (0, 7)}
+    whole = {"one", "other", "row", "vars_row", "model"}
+    columns = list(zip(*rows, strict=True)) if rows else [()] * len(fields(LoadTable))
+    table = {}
+    for item, column in zip(fields(LoadTable), columns, strict=True):
+        kind = int if item.name in whole else bool if item.name == "charger" else float
+        empty = np.empty(shapes.get(item.name, (0,)), kind)
+        table[item.name] = np.array(column, kind) if rows else empty
+    return LoadTable(**table)
+
+
+@compiled
+def _interpolated(v: float, vmin: float, vlow: float, at_vmin: float) -> float:
+    """Multiplier of a current that goes in a line from ``vlow`` at ``vlow`` to ``at_vmin``."""
+    return (vlow + (at_vmin - vlow) / (vmin - vlow) * (v - vlow)) / v
+
+
+@compiled
+def _shared(
+    zip_shares: np.ndarray, v: float, current: float, power: float
+) -> tuple[float, float]:
+    """Return the multipliers of model 8 from those of constant current and power."""
+    z = zip_shares
+    cut = 0.5 * (1.0 + np.tanh(500.0 * (v - z[6]))) if z[6] > 0.0 else 1.0
+    watts = cut * (z[0] + z[1] * current + z[2] * power)
+    return watts, cut * (z[3] + z[4] * current + z[5] * power)
+
+
+@compiled
+def formula(
+    model: int, v: float, exponents: np.ndarray, zip_shares: np.ndarray
+) -> tuple[float, float]:
+    """Return the multipliers of watts and of vars at ``v`` by the load's model, limits left out."""
+    current, power = 1.0 / v, 1.0 / (v * v)
+    if model == 2:
+        return 1.0, 1.0
+    if model == 3 or model == 7:
+        return power, 1.0
+    if model == 4:
+        return v ** (exponents[0] - 2.0), v ** (exponents[1] - 2.0)
+    if model == 5:
+        return current, current
+    if model == 8:
+        return _shared(zip_shares, v, current, power)
+    return power, power
+
+
+@compiled
+def multiplier(
+    model: int,
+    v: float,
+    limits: tuple[float, float, float],
+    exponents: np.ndarray,
+    zip_shares: np.ndarray,
+) -> tuple[float, float]:
+    """Return the multipliers of a load phase's nominal conductance and susceptance.
+
+    Parameters
+    ----------
+    model
+        OpenDSS load model, 1 to 8.
+    v
+        Voltage in per unit of the rating.
+    limits
+        ``vmin``, ``vmax`` and ``vlow`` of the model, per unit.
+    exponents, zip_shares
+        Parameters of models 4 and 8.
+    """
+    vmin, vmax, vlow = limits
+    if model == 2 or v <= vlow:
+        return 1.0, 1.0
+    if vmin < v <= vmax:
+        return formula(model, v, exponents, zip_shares)
+    if v <= vmin:
+        power, fixed = _interpolated(v, vmin, vlow, 1.0 / vmin), 1.0 / (vmin * vmin)
+        current = _interpolated(v, vmin, vlow, 1.0)
+    else:
+        power, fixed, current = 1.0 / (vmax * vmax), 1.0 / (vmax * vmax), 1.0 / vmax
+    if model == 5:
+        return current, current
+    if model == 6 or model == 7:
+        return fixed, 1.0
+    if model == 8:
+        return _shared(zip_shares, v, current, power)
+    return power, power

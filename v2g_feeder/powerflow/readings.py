@@ -1,0 +1,352 @@
+"""What is read off solved blocks: voltages, loadings, flows, and whether loads kept to their model.
+
+The same places as :class:`~v2g_feeder.powerflow.probe.Probe` reads off one state of OpenDSS, here
+for a row of states at once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from v2g_feeder.compiled import compiled
+from v2g_feeder.powerflow.kernels import Fast, Work, by_rows, one_by_one
+from v2g_feeder.powerflow.loads import LoadArrays, formula
+from v2g_feeder.powerflow.probe import DEAD_PU, SHED_LIMIT
+from v2g_feeder.powerflow.rows import (
+    WIDTH,
+    all_of,
+    larger,
+    put_row,
+    row_at,
+    row_of,
+    row_sqrt,
+    within,
+)
+from v2g_feeder.powerflow.solution import Reason
+
+if TYPE_CHECKING:
+    from v2g_feeder.powerflow.network import Network
+    from v2g_feeder.powerflow.probe import Probe
+
+__all__ = [
+    "Check",
+    "Places",
+    "Rows",
+    "judge",
+    "load_check",
+    "places",
+    "read_currents",
+    "read_powers",
+    "read_voltages",
+]
+
+_NEGLIGIBLE: Final = 1e-6  # of a rating
+
+
+class Rows(NamedTuple):
+    """Currents as sparse rows over node voltages.
+
+    Parameters
+    ----------
+    start, node, re, im
+        Entries by row, siemens times the row's scale.
+    power
+        Of each entry: by which power of ``1 / tap`` it is multiplied.
+    regulator
+        Of each row: whose tap that is; -1 for none.
+    """
+
+    start: np.ndarray
+    node: np.ndarray
+    re: np.ndarray
+    im: np.ndarray
+    power: np.ndarray
+    regulator: np.ndarray
+
+
+class Places(NamedTuple):
+    """Where a block is read; nodes in elimination order.
+
+    Parameters
+    ----------
+    volt_one, volt_other, volt_scale
+        Service voltages, ``[voltage]``.
+    amps, amps_first, amps_element
+        Conductor currents over their rating in percent, the first row of each loaded element, and
+        its number.
+    flows, flow_node, flow_first
+        Conductor currents where power is watched, the node of each, and the first row of each
+        place.
+    """
+
+    volt_one: np.ndarray
+    volt_other: np.ndarray
+    volt_scale: np.ndarray
+    amps: Rows
+    amps_first: np.ndarray
+    amps_element: np.ndarray
+    flows: Rows
+    flow_node: np.ndarray
+    flow_first: np.ndarray
+
+
+def places(network: Network, probe: Probe, place: np.ndarray) -> Places:
+    """Return the places of a probe for blocks whose nodes stand by ``place``.
+
+    Conductors whose current cannot differ from another's of the same element by more than a
+    millionth of its rating (the far end of a line without capacitance) are read once.
+    """
+    at = np.append(place, len(place))
+    scale = 100.0 / probe.amp_rating
+    keep, first = _distinct(network, probe)
+    return Places(
+        volt_one=at[probe.volt_a],
+        volt_other=at[probe.volt_b],
+        volt_scale=probe.volt_scale,
+        amps=_rows(network, probe.amp_at[keep], scale[keep], place),
+        amps_first=first,
+        amps_element=probe.amp_element,
+        flows=_rows(network, probe.flow_amp, np.ones(len(probe.flow_amp)), place),
+        flow_node=at[probe.flow_node],
+        flow_first=np.append(probe.flow_start, len(probe.flow_amp)),
+    )
+
+
+def _distinct(network: Network, probe: Probe) -> tuple[np.ndarray, np.ndarray]:
+    """Return which loaded conductors to read, and where each element's begin among those."""
+    conductors = network.conductors
+    tapped = _owner(network)
+    volts = np.abs(network.nominal_volts)
+    keep: list[int] = []
+    first = [0]
+    ends = np.append(probe.amp_start[1:], len(probe.amp_at))
+    for begin, end in zip(probe.amp_start, ends, strict=True):
+        kept: list[dict[int, complex]] = []
+        for number in range(begin, end):
+            row = conductors[probe.amp_at[number]]
+            mine = dict(zip(row.indices.tolist(), row.data.tolist(), strict=True))
+            limit = _NEGLIGIBLE * probe.amp_rating[number]
+            same = tapped[probe.amp_at[number]] < 0 and any(
+                sum(
+                    abs(mine.get(node, 0) + other.get(node, 0)) * volts[node]
+                    for node in mine.keys() | other.keys()
+                )
+                < limit
+                for other in kept
+            )
+            if not same:
+                kept.append(mine)
+                keep.append(number)
+        first.append(len(keep))
+    return np.array(keep, int), np.array(first, int)
+
+
+def _owner(network: Network) -> np.ndarray:
+    """Return the regulator of each conductor, -1 for none."""
+    owner = np.full(network.conductors.shape[0], -1)
+    for number, regulator in enumerate(network.regulators):
+        owner[regulator.offset : regulator.offset + len(regulator.nodes)] = number
+    return owner
+
+
+def _rows(
+    network: Network, conductors: np.ndarray, scale: np.ndarray, place: np.ndarray
+) -> Rows:
+    """Return the rows of conductors, each times its scale."""
+    owner = _owner(network)
+    start, node, value, power, regulator = [0], [], [], [], []
+    for conductor, factor in zip(conductors.tolist(), scale.tolist(), strict=True):
+        number = int(owner[conductor])
+        if number < 0:
+            row = network.conductors[conductor]
+            terms = [(0, row.indices, row.data)]
+        else:
+            tapped = network.regulators[number]
+            nodes = np.array(tapped.nodes)
+            tied = nodes >= 0
+            line = tapped.matrices[:, conductor - tapped.offset]
+            terms = [(n, nodes[tied], line[n][tied]) for n in range(3)]
+        for exponent, nodes, values in terms:
+            node += place[nodes].tolist()
+            value += (values * factor).tolist()
+            power += [exponent] * len(nodes)
+        start.append(len(node))
+        regulator.append(number)
+    values = np.array(value, complex)
+    return Rows(
+        np.array(start),
+        np.array(node, int),
+        np.ascontiguousarray(values.real),
+        np.ascontiguousarray(values.imag),
+        np.array(power, int),
+        np.array(regulator, int),
+    )
+
+
+@compiled
+def read_voltages(at: Places, work: Work, v_pu: np.ndarray) -> None:
+    """Write the service voltages, per unit, ``[voltage, state]``."""
+    for k in range(len(at.volt_one)):
+        one, other = at.volt_one[k], at.volt_other[k]
+        x = row_at(work.re, one) - row_at(work.re, other)
+        y = row_at(work.im, one) - row_at(work.im, other)
+        put_row(v_pu, k, row_sqrt(x * x + y * y) * at.volt_scale[k])
+
+
+@compiled
+def _current(rows: Rows, k: int, taps: np.ndarray, work: Work, amps: np.ndarray) -> None:
+    """Write the current of row ``k``, real and imaginary; ``taps`` is ``[regulator, state]``."""
+    total_re, total_im = row_of(0.0), row_of(0.0)
+    for at in range(rows.start[k], rows.start[k + 1]):
+        i, a, b, power = rows.node[at], rows.re[at], rows.im[at], rows.power[at]
+        x, y = row_at(work.re, i), row_at(work.im, i)
+        for _ in range(power):
+            share = 1.0 / row_at(taps, rows.regulator[k])
+            x, y = x * share, y * share
+        total_re = total_re + x * a - y * b
+        total_im = total_im + y * a + x * b
+    put_row(amps, 0, total_re)
+    put_row(amps, 1, total_im)
+
+
+@compiled
+def read_currents(at: Places, taps: np.ndarray, work: Work, loading_pct: np.ndarray) -> None:
+    """Write the largest conductor current of each loaded element, percent, ``[element, state]``."""
+    amps = np.empty((2, WIDTH))
+    for group in range(len(at.amps_element)):
+        worst = row_of(0.0)
+        for k in range(at.amps_first[group], at.amps_first[group + 1]):
+            _current(at.amps, k, taps, work, amps)
+            x, y = row_at(amps, 0), row_at(amps, 1)
+            worst = larger(worst, x * x + y * y)
+        put_row(loading_pct, at.amps_element[group], row_sqrt(worst))
+
+
+@compiled
+def read_powers(at: Places, taps: np.ndarray, work: Work, flow_kw: np.ndarray) -> None:
+    """Write active power in kW into the watched terminals, ``[place, state]``."""
+    amps = np.empty((2, WIDTH))
+    for group in range(len(at.flow_first) - 1):
+        total = row_of(0.0)
+        for k in range(at.flow_first[group], at.flow_first[group + 1]):
+            _current(at.flows, k, taps, work, amps)
+            i = at.flow_node[k]
+            power = row_at(work.re, i) * row_at(amps, 0) + row_at(work.im, i) * row_at(amps, 1)
+            total = total + power * 1e-3
+        put_row(flow_kw, group, total)
+
+
+class Check(NamedTuple):
+    """What loads do, ``[1, state]`` each.
+
+    Parameters
+    ----------
+    drawn_kw
+        Delivered to all load phases.
+    modelled_kw, shed_kw
+        What base loads would draw if their models had no lower limit, and what of that they do not.
+    high
+        1 where a base load that draws switched above its limit.
+    off
+        1 where a charger that is not idle is outside its limits.
+    """
+
+    drawn_kw: np.ndarray
+    modelled_kw: np.ndarray
+    shed_kw: np.ndarray
+    high: np.ndarray
+    off: np.ndarray
+
+
+@compiled
+def load_check(
+    loads: LoadArrays, fast: Fast, charger: np.ndarray, work: Work, check: Check
+) -> None:
+    """Compare what loads draw at the voltages of ``work`` with what their models say."""
+    square, found = np.empty((1, WIDTH)), np.empty((2, WIDTH))
+    zero, one_of_all = row_of(0.0), row_of(1.0)
+    drawn, high, off = row_of(0.0), row_of(0.0), row_of(0.0)
+    base = row_of(0.0)
+    check.shed_kw[:] = 0.0
+    check.modelled_kw[:] = 0.0
+    for k in range(len(loads.one)):
+        one, other = loads.one[k], loads.other[k]
+        x = row_at(work.re, one) - row_at(work.re, other)
+        y = row_at(work.im, one) - row_at(work.im, other)
+        u = (x * x + y * y) * (1.0 / (loads.volts[k] * loads.volts[k]))
+        put_row(square, 0, u)
+        by_rows(fast, k, square, found)
+        regular = all_of(within(row_of(fast.low[k]), u, row_of(fast.high[k])))
+        if not regular:
+            one_by_one(loads, fast, k, square, found)
+        nominal = row_at(work.kw, loads.row[k]) * (1e-3 * loads.watts[k])
+        mine = row_at(found, 0) * u * nominal
+        drawn = drawn + mine
+        below = within(zero, u, row_of(fast.limit[k]))
+        if charger[k]:
+            fits = within(row_of(fast.low[k]), u, row_of(fast.limit[k]))
+            idle = within(row_of(-1e-9), nominal, row_of(1e-9))
+            off = larger(off, one_of_all - larger(fits, idle))
+        else:
+            base = base + mine
+            idle = within(row_of(-np.inf), nominal, zero)
+            high = larger(high, one_of_all - larger(below, idle))
+            if not regular:
+                _shed(loads, fast, k, square, found, work, check)
+    put_row(check.drawn_kw, 0, drawn)
+    put_row(check.modelled_kw, 0, base + row_at(check.modelled_kw, 0))
+    put_row(check.high, 0, high)
+    put_row(check.off, 0, off)
+
+
+@compiled
+def _shed(
+    loads: LoadArrays,
+    fast: Fast,
+    k: int,
+    square: np.ndarray,
+    found: np.ndarray,
+    work: Work,
+    check: Check,
+) -> None:
+    """Add what a base load below its lower limit does not draw."""
+    if loads.model[k] == 2:
+        return
+    for s in range(WIDTH):
+        v = np.sqrt(square[0, s])
+        if v < loads.vmin[k]:
+            wanted, _ = formula(loads.model[k], v, loads.exponents[k], loads.zip_shares[k])
+            kw = 1e-3 * loads.watts[k] * work.kw[loads.row[k], s] * square[0, s]
+            missing = (wanted - found[0, s]) * kw
+            check.modelled_kw[0, s] += missing
+            check.shed_kw[0, s] += max(missing, 0.0)
+
+
+def judge(check: Check, v_pu: np.ndarray, finite: np.ndarray) -> np.ndarray:
+    """Apply the validity gate to a block of converged states.
+
+    Parameters
+    ----------
+    check
+        What the loads do.
+    v_pu
+        Service voltages, ``[node, state]``.
+    finite
+        Whether a state's powers are numbers, ``[state]``.
+
+    Returns
+    -------
+    ndarray
+        :class:`~v2g_feeder.powerflow.solution.Reason` codes, ``[state]``.
+    """
+    reason = np.full(v_pu.shape[1], Reason.VALID, np.uint8)
+    reason[check.high[0] > 0] = Reason.HIGH_VOLTAGE_SWITCHED
+    shed = check.shed_kw[0] > SHED_LIMIT * np.maximum(check.modelled_kw[0], 1e-9)
+    reason[shed] = Reason.LOAD_SHED
+    reason[check.off[0] > 0] = Reason.EV_NOT_DELIVERED
+    if len(v_pu):
+        reason[v_pu.min(axis=0) < DEAD_PU] = Reason.NOT_ENERGISED
+    reason[~finite] = Reason.NOT_FINITE
+    return reason
