@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -44,7 +45,7 @@ def copy(tmp_path):
     shutil.copytree(EXAMPLE, folder)
     content = yaml.safe_load((EXAMPLE / "checklist.yaml").read_text())
     content["feeders"] = content["feeders"][:1]
-    for key in ("model", "buses"):
+    for key in ("model", "buses", "events"):
         del content["feeders"][0][key]
     return folder, content
 
@@ -87,6 +88,39 @@ def test_figures_stand_beside_their_thresholds(example):
     assert all(row["source"] for row in summary["thresholds"])
     names = {Path(row["file"]).name for row in summary["files"]}
     assert {"load_evening.csv", "agreement.yaml", "master.dss"} <= names
+
+
+def test_an_event_is_checked_against_telemetry_and_model(example):
+    out, _ = example
+    (event,) = pd.read_csv(out / "events.csv").to_dict("records")
+    assert (event["feeder"], event["called_kw"]) == ("Depot North", 60)
+    assert 0.8 < event["mean_share"] < 0.95
+    table = pd.read_csv(out / "responses.csv").set_index(["edge", "quantity"])
+    for edge, sign in (("start", -1), ("end", 1)):
+        head = table.loc[(edge, "head_kw")]
+        assert np.sign(head["change"]) == np.sign(head["taps_held"]) == sign
+        assert head["change"] == pytest.approx(head["taps_held"], rel=0.1)
+        node = table.loc[(edge, "13.1")]
+        assert node["change"] == pytest.approx(node["taps_held"], rel=0.15)
+    page = (out / "depot-north.html").read_text()
+    assert "called 60 kW, delivered 51.9 kW on average" in page
+
+
+def test_events_that_cannot_be_read_are_named(copy):
+    folder, content = copy
+    whole = yaml.safe_load((EXAMPLE / "checklist.yaml").read_text())
+    (event,) = content["feeders"][0]["events"] = whole["feeders"][0]["events"]
+    done = invoke(write(folder, content))
+    assert "`points` of an event need `model`" in done.output
+    del event["points"]
+    event |= {"end": "2025-07-15 17:10", "called_kw": 60}
+    done = invoke(write(folder, content))
+    assert "feeders[0].events[0].end: the event is shorter than the 20 min" in done.output
+    event["start"] = "15.7.2025 17:00"
+    assert invoke(write(folder, content)).exit_code == 3
+    event |= {"start": "2025-07-15 17:00", "end": "2025-07-15 19:00"}
+    assert invoke(write(folder, content), "--out", folder / "out").exit_code == 0
+    assert "taps_held" not in pd.read_csv(folder / "out" / "responses.csv")
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,8 @@ class Thresholds:
         Telemetry, whether it is plausible.
     rebuilds
         Protection.
+    event_settle_min, event_edge_min
+        Event check.
     """
 
     peak_share: float
@@ -63,6 +65,8 @@ class Thresholds:
     charger_most_kw: float
     phase_correlation: float
     rebuilds: float
+    event_settle_min: float
+    event_edge_min: float
 
     def changed(self, own: Mapping[str, float]) -> Thresholds:
         """Return these with a user's own in their place.

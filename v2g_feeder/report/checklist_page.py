@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["write_checklist_pages"]
 
 _MOST_RANKED: Final = 5
+_MOST_EVENTS: Final = 2
 _MOST_LETTERS: Final = {"lacking": 360, "notes": 240, "evidence": 90, "note": 84}
 """What a page holds; the rest is in checklist.csv."""
 _ELLIPSIS: Final = "\N{HORIZONTAL ELLIPSIS}"
@@ -75,6 +76,7 @@ def _context(summary: Mapping[str, Any], feeder: Mapping[str, Any]) -> dict[str,
         "questions": [(_QUESTIONS[name], a) for name, a in feeder["questions"].items()],
         "items": [_item(item) for item in feeder["items"]],
         "ranking": _around(summary["feeders"], feeder),
+        "events": [_event(event) for event in feeder["events"][-_MOST_EVENTS:]],
         "own": own,
         "sources": "; ".join(MARKS[mark] for mark in marks),
     }
@@ -91,6 +93,30 @@ def _item(item: Mapping[str, Any]) -> dict[str, Any]:
         "notes": _joined(item["notes"], "notes"),
         "evidence": _joined(item["evidence"], "evidence", ", "),
     }
+
+
+def _event(event: Mapping[str, Any]) -> str:
+    """Return an event in a sentence: called, delivered, and the response at its start."""
+    rows = {row["quantity"]: row for row in event["response"] if row["edge"] == "start"}
+    kw = {name: _figure(event[name]) for name in ("called_kw", "mean_kw", "lowest_kw")}
+    told = f"called {kw['called_kw']} kW, delivered {kw['mean_kw']} kW on average"
+    told += f", {kw['lowest_kw']} kW at the lowest"
+    parts = [f"{event['start']} to {event['end'][-5:]}: {told}"]
+    volts = [name for name in rows if name not in ("fleet_kw", "head_kw")]
+    most = max(volts, key=lambda name: abs(rows[name]["change"] or 0.0), default=None)
+    for name, unit in (("head_kw", "kW"), (most, "pu")):
+        if name is None:
+            continue
+        what = "head" if name == "head_kw" else name
+        told = f"{what} moved by {_figure(rows[name]['change'])} {unit}"
+        if rows[name].get("taps_held") is not None:
+            told += f" (model {_figure(rows[name]['taps_held'])})"
+        parts.append(told)
+    return "; ".join(parts)
+
+
+def _figure(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.3g}".replace("-", "\N{MINUS SIGN}")
 
 
 def _joined(parts: Sequence[str], kind: str, between: str = "; ") -> str:

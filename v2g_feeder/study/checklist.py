@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 from zoneinfo import ZoneInfo
 
@@ -142,6 +143,30 @@ class AgreementEvidence(Section):
     """Standards that will do between charger and back end; default OCPP 2.0.1."""
 
 
+class EventEvidence(Section):
+    """An event that took place."""
+
+    file: str
+    """CSV: ``timestamp``, ``fleet_kw``, ``head_kw`` and a column of pu a node, named by the
+    node."""
+    columns: Columns = None
+    """Your names of the first three."""
+    start: str
+    """Local standard time, quoted: ``"2025-07-15 17:00"``."""
+    end: str
+    called_kw: Positive
+    """Change asked for, kW."""
+    points: dict[str, Positive] = Field(default_factory=dict)
+    """Share of the fleet by bus and nodes, such as ``"13.1.2.3": 1``: the response is compared
+    with that of ``model``."""
+
+    @field_validator("start", "end")
+    @classmethod
+    def _is_a_time(cls, value: str) -> str:
+        datetime.strptime(value, "%Y-%m-%d %H:%M")  # noqa: DTZ007  # local standard time, naive
+        return value
+
+
 class CandidateSection(Section):
     """A candidate feeder. Evidence that is left out is missing, and its item unknown."""
 
@@ -170,6 +195,8 @@ class CandidateSection(Section):
     """Rated export of the fleet's chargers together, kW."""
     relieved_kw: NotNegative | None = None
     """kW that a study found the fleet to relieve at the head."""
+    events: list[EventEvidence] = Field(default_factory=list)
+    """Events that took place, to check what was delivered and how the feeder responded."""
 
     @field_validator("window")
     @classmethod
@@ -182,6 +209,8 @@ class CandidateSection(Section):
     def _buses_go_with_model(self) -> CandidateSection:
         if (self.model is None) != (not self.buses):
             raise ValueError("`model` and `buses` go together")
+        if self.model is None and any(event.points for event in self.events):
+            raise ValueError("`points` of an event need `model`")
         return self
 
 

@@ -22,6 +22,7 @@ from v2g_feeder.store import (
     write_text,
 )
 from v2g_feeder.study.checklist import page_name
+from v2g_feeder.study.checklist_events import read_events
 from v2g_feeder.study.checklist_evidence import read_evidence
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ def run_checklist(checklist: Checklist, out: Path, *, overwrite: bool = False) -
         The file.
     out
         Folder for ``<feeder>.html``, ``checklist.csv`` (a row a feeder and item), ``figures.csv``
-        (a row a figure), ``ranking.csv`` and ``summary.json``.
+        (a row a figure), ``ranking.csv`` and ``summary.json``; with events ``events.csv`` and
+        ``responses.csv``.
     overwrite
         Whether an earlier result is replaced.
 
@@ -73,12 +75,17 @@ def run_checklist(checklist: Checklist, out: Path, *, overwrite: bool = False) -
 def checklist_summary(checklist: Checklist) -> dict[str, Any]:
     """Read the evidence and return all answers, the best feeder first; writes nothing."""
     candidates, files, problems = [], [], []
+    events = {}
     for number, section in enumerate(checklist.content.feeders):
         where = f"{checklist.path}: feeders[{number}]"
         candidate, read, wrong = read_evidence(section, checklist.path.parent, where)
         candidates.append(candidate)
-        files += read
-        problems += wrong
+        checked, more, broken = read_events(
+            section, checklist.path.parent, where, checklist.thresholds
+        )
+        events[section.name] = checked
+        files += [*read, *more]
+        problems += [*wrong, *broken]
     if problems:
         raise InputError(dict.fromkeys(problems))
     seasons = checklist.content.seasons
@@ -93,7 +100,8 @@ def checklist_summary(checklist: Checklist) -> dict[str, Any]:
         "name": checklist.content.name,
         "v2g_feeder": v2g_feeder.__version__,
         "feeders": [
-            {"rank": number, **_feeder(feeder)} for number, feeder in enumerate(ranked, start=1)
+            {"rank": number, **_feeder(feeder), "events": events[feeder.name]}
+            for number, feeder in enumerate(ranked, start=1)
         ],
         "thresholds": _thresholds(checklist),
         "files": [
@@ -167,6 +175,7 @@ def _thresholds(checklist: Checklist) -> list[dict[str, Any]]:
 def _tables(summary: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
     """Return the CSV tables of all feeders."""
     items, figures, ranking = [], [], []
+    events, responses = [], []
     for feeder in summary["feeders"]:
         key = {"rank": feeder["rank"], "feeder": feeder["name"]}
         answers = {item["item"]: item["answer"] for item in feeder["items"]}
@@ -178,6 +187,11 @@ def _tables(summary: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
             | feeder["questions"]
             | {"why": "; ".join(feeder["reasons"])}
         )
+        for event in feeder["events"]:
+            own = {name: value for name, value in event.items() if name != "response"}
+            events.append(key | own)
+            which = key | {"event_start": event["start"]}
+            responses += [which | row for row in event["response"]]
         for item in feeder["items"]:
             mine = key | {"item": item["item"]}
             figures += [mine | figure for figure in item["figures"]]
@@ -194,11 +208,14 @@ def _tables(summary: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
                     "notes": _joined(item["notes"]),
                 }
             )
-    return {
-        "checklist.csv": pd.DataFrame(items),
-        "figures.csv": pd.DataFrame(figures),
-        "ranking.csv": pd.DataFrame(ranking),
+    tables = {
+        "checklist.csv": items,
+        "figures.csv": figures,
+        "ranking.csv": ranking,
+        "events.csv": events,
+        "responses.csv": responses,
     }
+    return {name: pd.DataFrame(rows) for name, rows in tables.items() if rows}
 
 
 def _joined(parts: Iterable[str]) -> str:
