@@ -91,23 +91,29 @@ def stays_table(
     step_hours
         Length of a step, h.
     """
-    tables = []
+    columns: dict[str, list[np.ndarray]] = {
+        name: [] for name in ("draw", *_COLUMNS, *_AT_DEPARTURE)
+    }
     for draw, (stays, state) in enumerate(runs):
         last = state.soe_kwh.shape[1] - 1
         step = np.ceil(stays.departure_h / step_hours - 1e-9).astype(int)
         ended = stays.departure_h <= last * step_hours + 1e-9
         left = state.soe_kwh[stays.vehicle, np.minimum(step, last)]
         target = target_kwh[stays.vehicle]
-        table = pd.DataFrame({"draw": draw, **{name: getattr(stays, name) for name in _COLUMNS}})
-        table["soe_departure_kwh"] = np.where(ended, left, np.nan)
-        table["target_kwh"] = target
-        table["reachable"] = stays.reachable & ended
-        table["shortfall_kwh"] = np.where(ended, np.maximum(target - left, 0.0), np.nan)
-        tables.append(table)
-    if not tables:
-        return pd.DataFrame(columns=["draw", *_COLUMNS, *_AT_DEPARTURE])
-    table = pd.concat(tables, ignore_index=True).rename(columns={"start_h": "arrival_h"})
-    return table.sort_values(["draw", "vehicle", "arrival_h"]).reset_index(drop=True)
+        found = {name: getattr(stays, name) for name in _COLUMNS} | {
+            "draw": np.full(len(stays.vehicle), draw),
+            "soe_departure_kwh": np.where(ended, left, np.nan),
+            "target_kwh": target,
+            "reachable": stays.reachable & ended,
+            "shortfall_kwh": np.where(ended, np.maximum(target - left, 0.0), np.nan),
+        }
+        order = np.lexsort((stays.start_h, stays.vehicle))
+        for name, values in found.items():
+            columns[name].append(values[order])
+    table = {
+        name: np.concatenate(parts) if parts else np.empty(0) for name, parts in columns.items()
+    }
+    return pd.DataFrame(table).rename(columns={"start_h": "arrival_h"})
 
 
 _COLUMNS = (

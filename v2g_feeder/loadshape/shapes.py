@@ -23,6 +23,7 @@ from v2g_feeder.dispatch import (
     pick_day,
     simulate,
 )
+from v2g_feeder.dispatch.draws import over_draws
 from v2g_feeder.errors import InputError, Problem
 from v2g_feeder.fleet import (
     draw_participation,
@@ -315,17 +316,18 @@ class _Drawn:
     def sessions(self, plug_in: float) -> list[Sessions]:
         """Return the sessions of every draw at a rate of plugging in."""
         if plug_in not in self._sessions:
-            self._sessions[plug_in] = [
-                draw_sessions(
+            self._sessions[plug_in] = over_draws(
+                lambda draw: draw_sessions(
                     self._vehicles,
                     self._archetypes,
                     self._months,
                     self._rng(_SESSIONS, draw),
                     n_days=_N_DAYS,
                     plug_in=plug_in,
-                )
-                for draw in range(self._settings.draws)
-            ]
+                ),
+                range(self._settings.draws),
+                self._settings.draws * len(self._vehicles) * _N_DAYS * 24,
+            )
         return self._sessions[plug_in]
 
 
@@ -352,14 +354,17 @@ def _cut(
 ) -> None:
     """Cut the season's days out of a dispatch into the arrays of its run, in place."""
     (kw, of_vehicle), calendar = power, settings.calendar
-    for number, day in enumerate(calendar.days):
-        if day.season != season:
-            continue
-        here = calendar.day_slice(number)
-        for draw in range(settings.draws):
-            cut = day_steps(pick_day(draw, weekend=day.is_weekend), calendar.step_minutes)
-            into[0][draw, :, here] = at_points(kw[draw][:, cut], of_vehicle, into[0].shape[1])
-            into[1][draw, :, here] = book[draw][:, cut]
+    days = [number for number, day in enumerate(calendar.days) if day.season == season]
+    steps = np.arange(calendar.n_steps)
+    here = np.concatenate([steps[calendar.day_slice(number)] for number in days])
+    fortnight_steps = np.arange(kw.shape[2])
+    for draw in range(settings.draws):
+        chosen = [pick_day(draw, weekend=calendar.days[number].is_weekend) for number in days]
+        cut = np.concatenate(
+            [fortnight_steps[day_steps(day, calendar.step_minutes)] for day in chosen]
+        )
+        into[0][draw][:, here] = at_points(kw[draw][:, cut], of_vehicle, into[0].shape[1])
+        into[1][draw][:, here] = book[draw][:, cut]
 
 
 def _add_events(
