@@ -32,6 +32,7 @@ __all__ = [
     "FaultNetwork",
     "charger_currents",
     "fault_currents",
+    "sequence_impedance",
 ]
 
 FAULT_COLUMNS: Final = ("bus", "fault", "phases", "amps", "ground_amps")
@@ -168,9 +169,14 @@ class FaultNetwork:
         z = self.columns(bus)[self.bus_nodes[bus]]
         if len(z) != 3:
             raise InputError(Problem("faults.bus", f"{bus!r} has {len(z)} phases, not three"))
-        own = complex(np.trace(z)) / 3
-        mutual = (complex(z.sum()) - complex(np.trace(z))) / 6
-        return own - mutual, own + 2 * mutual
+        return sequence_impedance(z)
+
+
+def sequence_impedance(z: np.ndarray) -> tuple[complex, complex]:
+    """Return the positive- and zero-sequence impedance of ``[phase, phase]``, lines transposed."""
+    own = complex(np.trace(z)) / 3
+    mutual = (complex(z.sum()) - complex(np.trace(z))) / 6
+    return own - mutual, own + 2 * mutual
 
 
 def charger_currents(network: FaultNetwork, points: pd.DataFrame, factor: float) -> np.ndarray:

@@ -13,6 +13,7 @@ from v2g_feeder.screening.compare import (
     excess,
 )
 from v2g_feeder.screening.criteria import Against, Item, criteria_of, operations
+from v2g_feeder.screening.devices import combine_devices, devices_of_model, read_devices
 from v2g_feeder.screening.limits import (
     Limits,
     Source,
@@ -20,6 +21,15 @@ from v2g_feeder.screening.limits import (
     VoltageBand,
 )
 from v2g_feeder.screening.presets import is_file_name, load_limits, preset_names
+from v2g_feeder.screening.protection import (
+    NEEDS_FULL_STUDY,
+    PROTECTION_COLUMNS,
+    ProtectionInputs,
+    ProtectionStatus,
+    protection_findings,
+    protection_screen,
+)
+from v2g_feeder.screening.protection_settings import ProtectionSettings, protection_settings
 from v2g_feeder.screening.reduce import Reducer
 from v2g_feeder.screening.relief import ALWAYS, RELIEF_COLUMNS, Outcome, harm_and_relief
 from v2g_feeder.screening.tables import (
@@ -31,12 +41,15 @@ from v2g_feeder.screening.tables import (
     sort_rows,
 )
 from v2g_feeder.screening.violations import Screen, reverse_flow_indicator, screen, unknowns
+from v2g_feeder.screening.zones import Zone, device_zones, fault_path, standing_flows
 
 __all__ = [
     "ALWAYS",
     "HOURLY_COLUMNS",
     "KW_TOLERANCE",
     "LOADING_TOLERANCE_PCT",
+    "NEEDS_FULL_STUDY",
+    "PROTECTION_COLUMNS",
     "RELIEF_COLUMNS",
     "SCREEN_COLUMNS",
     "VIOLATION_COLUMNS",
@@ -45,15 +58,23 @@ __all__ = [
     "Item",
     "Limits",
     "Outcome",
+    "ProtectionInputs",
+    "ProtectionSettings",
+    "ProtectionStatus",
     "Reducer",
     "Screen",
     "Source",
     "SuddenBand",
     "VoltageBand",
+    "Zone",
     "binding",
     "cap_rows",
+    "combine_devices",
     "criteria_of",
+    "device_zones",
+    "devices_of_model",
     "excess",
+    "fault_path",
     "harm_and_relief",
     "hourly",
     "is_file_name",
@@ -61,8 +82,13 @@ __all__ = [
     "load_limits",
     "operations",
     "preset_names",
+    "protection_findings",
+    "protection_screen",
+    "protection_settings",
+    "read_devices",
     "reverse_flow_indicator",
     "screen",
     "sort_rows",
+    "standing_flows",
     "unknowns",
 ]
