@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from v2g_feeder.dispatch import Programme, Tariff, fortnight
@@ -144,6 +144,7 @@ def test_managed_does_not_know_who_is_not_enrolled():
     seed=st.integers(0, 1000),
     height=st.sampled_from([1.0, 1e3, 1e6]),
 )
+@example(cap=[5e-324], part=0.0, per_hour=2, first=0, seed=0, height=1.0)
 def test_a_valley_is_filled_to_one_level(cap, part, per_hour, first, seed, height):
     cap = np.array(cap)
     load = height * np.random.default_rng(seed).random(60)

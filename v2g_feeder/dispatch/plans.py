@@ -22,6 +22,7 @@ __all__ = ["fill_cheapest", "fill_now", "fill_valley"]
 
 _MAX_ITERATIONS: Final = 100
 _TOLERANCE: Final = 1e-13
+_NOTHING: Final = 1e-12  # kW-steps: no level is looked for
 
 
 @compiled
@@ -83,6 +84,8 @@ def fill_valley(
     most = np.zeros(hours)
     for k in range(len(cap)):
         most[(first + k) // per_hour - begin] += cap[k]
+    if need <= _NOTHING:
+        return need
     rest: float = need - most.sum()
     if rest >= 0.0:
         out[: len(cap)] = cap
