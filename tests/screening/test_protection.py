@@ -496,3 +496,20 @@ def test_rotated_phases_give_rotated_results(tmp_path, chain):
 def test_statuses_are_those_of_the_enumeration(tmp_path, chain):
     found = run(chain, devices(tmp_path, BREAKER, RECLOSER), points(720.0, nodes="1"))
     assert set(found["status"]) <= {str(status) for status in ProtectionStatus}
+
+
+def test_ungrounded_buses_have_no_ground_faults(tmp_path):
+    """IEEE 123 has a delta service at 610: a percentage of next to nothing is no rise."""
+    master = shipped("feeders") / "ieee123" / "master.dss"
+    engine = shared_engine()
+    engine.load(master)
+    feeder = read_feeder(engine, master)
+    network = fault_network(engine, feeder, HeadFault.from_mva(4.16, 150.0, 130.0, bus="150"))
+    path = tmp_path / "devices.csv"
+    path.write_text("device,kind,element,pickup_a,ground_pickup_a\nb,breaker,Line.l115,800,300\n")
+    chargers = points(300.0, bus="48", nodes="1.2.3").assign(kv=4.16)
+    inputs = ProtectionInputs(read_devices(path, feeder), chargers, network)
+    found = protection_screen(feeder, inputs).set_index(["device", "check"])
+    rise = found.loc[("", "fault_current_rise")]
+    assert 0 < rise["value"] < 20
+    assert "610" not in found.loc[("", "effective_grounding"), "bus"]

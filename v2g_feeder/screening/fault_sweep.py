@@ -16,7 +16,7 @@ import pandas as pd
 from v2g_feeder.feeder.faults import GROUND_FAULTS, charger_currents, sequence_impedance
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from v2g_feeder.feeder.faults import FaultNetwork
     from v2g_feeder.screening.zones import Zone
@@ -129,7 +129,8 @@ def sweep(
     terminals: Terminals,
     injected: np.ndarray,
     resistance_ohm: float,
-    buses: Iterable[str] | None = None,
+    *,
+    ungrounded: frozenset[str] = frozenset(),
 ) -> Sweep:
     """Return every fault at every bus.
 
@@ -141,18 +142,20 @@ def sweep(
         What chargers drive into the nodes, A, ``[node]``.
     resistance_ohm
         Of line-to-line and ground faults.
-    buses
-        Left out, all.
+    ungrounded
+        Buses of three wires, where a fault to ground carries next to no current and is left out.
     """
     before = np.stack([network.volts, network.solve(injected)], axis=1)
     through = terminals.weights @ before
     rows, seen, sequence = [], [], []
-    for bus in network.bus_nodes if buses is None else buses:
+    for bus in network.bus_nodes:
         columns, here = network.columns(bus), network.bus_nodes[bus]
         reach = terminals.weights @ columns
         if len(here) == 3:
             sequence.append((bus, *sequence_impedance(columns[here])))
         for fault in network.faults(bus):
+            if bus in ungrounded and fault.kind in GROUND_FAULTS:
+                continue
             amps = fault.currents(columns[here], before[here], resistance_ohm)
             size = np.abs(amps)
             known = network.ground_known or fault.kind not in GROUND_FAULTS

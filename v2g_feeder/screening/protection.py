@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
+from v2g_feeder.conventions import Wiring
 from v2g_feeder.errors import InputError, Problem
 from v2g_feeder.feeder.faults import charger_currents
 from v2g_feeder.screening.fault_sweep import Terminals, charger_residual_a, sweep
@@ -151,7 +152,14 @@ def protection_screen(
     }
     terminals = Terminals.of(network, elements, zones)
     injected = charger_currents(network, inputs.points, figures.charger_factor)
-    swept = sweep(network, terminals, injected, figures.fault_resistance_ohm)
+    wires = feeder.buses.index[feeder.buses["wiring"] == Wiring.THREE_WIRE]
+    swept = sweep(
+        network,
+        terminals,
+        injected,
+        figures.fault_resistance_ohm,
+        ungrounded=frozenset(str(bus) for bus in wires),
+    )
     residual = dict(
         zip(terminals.names, charger_residual_a(network, terminals, inputs.points), strict=True)
     )

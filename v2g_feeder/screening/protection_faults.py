@@ -77,8 +77,9 @@ def _reach(
         here = inside & cases["fault"].isin(_GROUND)
     reach, loss_check = f"{element.name}_reach", f"{element.name}_reach_loss"
     if not here.any():
-        yield Row(name, reach, missing="a bus in its zone")
-        yield Row(name, loss_check, missing="a bus in its zone")
+        missing = "a fault in its zone that it must see"
+        yield Row(name, reach, missing=missing)
+        yield Row(name, loss_check, missing=missing)
         return
     at = np.flatnonzero(here)
     level = "" if cases.loc[here, "known"].all() else NO_GROUND

@@ -44,7 +44,8 @@ def export_rows(
         missing = "least load behind it" if np.isnan(least) and kw > 0 else ""
         load = np.nan if np.isnan(least) else max(least, 0.0)
         ratio = 0.0 if kw == 0 else kw / max(load, 1e-6)
-        note = joined(f"{kw:.0f} kW of chargers", "" if missing else f"{load:.0f} kW of load")
+        known = "" if np.isnan(load) else f"{load:.0f} kW of load"
+        note = joined(f"{kw:.0f} kW of chargers", known)
         for check, limit, unit in (
             ("islanding", figures.island_ratio, "x least load"),
             ("load_rejection", figures.rejection_pu, "pu"),
@@ -57,8 +58,8 @@ def _reverse(device: Any, kw: float, least: float, bus: str) -> Row:
     name, setting = str(device.device), float(device.reverse_kw)
     load = 0.0 if np.isnan(least) else least
     value, reference = max(kw - load, 0.0), max(-load, 0.0)
-    if np.isnan(setting) and device.directional == "no":
-        note = "no directional element"
+    if kw == 0 or (np.isnan(setting) and device.directional == "no"):
+        note = "no directional element" if kw else "no charger exports behind it"
         return Row(name, "reverse_power", value, np.inf, "kW", reference, bus=bus, note=note)
     missing = "" if setting >= 0 else "setting of its directional or reverse-power element"
     if np.isnan(least) and not value <= setting:
