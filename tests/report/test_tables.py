@@ -113,14 +113,22 @@ def test_a_rise_in_the_window_stands_under_harm(summary: dict[str, Any]) -> None
 
 
 def test_the_ladder_falls_from_nameplate_to_firm(summary: dict[str, Any]) -> None:
-    steps = [flat(step["kw"]) for step in ladder(summary)]
+    steps = [flat(step["kw"]) for step in ladder(summary, "expected")]
     assert steps == ["1,000 kW", "400 kW", "200 kW", "60 to 70 kW", "50 to 60 kW", "0 to 21 kW"]
+
+
+def test_the_ladder_ends_with_firm_where_it_was_run(summary: dict[str, Any]) -> None:
+    firm = {"case": "firm", "held_kw_in_95pct_of_days": 3.0}
+    summary["events"].append(summary["events"][0] | firm)
+    last = ladder(summary, "expected")[-1]
+    assert flat(last["kw"]) == "3 kW"
+    assert last["label"] == "firm: held in 95 % of event-days"
 
 
 def test_the_ladder_without_events_or_vehicles(summary: dict[str, Any]) -> None:
     summary["events"] = []
     summary["study"]["nameplate_kw"] = 0.0
-    assert [step["share"] for step in ladder(summary)] == [0.0, 0.0]
+    assert [step["share"] for step in ladder(summary, "expected")] == [0.0, 0.0]
 
 
 def test_the_ledger_adds_up_to_nameplate(summary: dict[str, Any]) -> None:

@@ -118,7 +118,7 @@ def _context(result: Result) -> dict[str, Any]:
         "binding": answer.binding_limit(summary),
         "modelled_hours": answer.modelled_hours(summary),
         "panel": panel(summary),
-        "ladder": ladder(summary),
+        "ladder": ladder(summary, answer.main_case(summary)),
         "counts": counts,
         "shapes": embedded(shapes, _preferred_day(shapes)),
         "ledger": ledger,

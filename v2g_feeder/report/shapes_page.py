@@ -23,10 +23,9 @@ from v2g_feeder.report.shapes_tables import (
     funnel_counts,
     rebound_rows,
     run_rows,
-    shapes_ladder,
     shortfall_rows,
 )
-from v2g_feeder.report.tables import ledger_table
+from v2g_feeder.report.tables import ladder, ledger_table
 from v2g_feeder.report.words import FILTERS, LEDGER, run_name, run_order
 from v2g_feeder.store import write_text
 
@@ -137,7 +136,7 @@ def _context(summary: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> 
         "summary": summary,
         "headline": shapes_headline(summary),
         "answer": event_sentences(summary),
-        "ladder": shapes_ladder(summary),
+        "ladder": ladder(summary, shown_case(summary)),
         "runs": {"head": head, "rows": rows, "note": note},
         "ledger": ledger_table(summary, LEDGER),
         "events": sorted(

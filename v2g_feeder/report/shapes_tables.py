@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from v2g_feeder.conventions import Case, Policy
 from v2g_feeder.report.shape_figures import STATES
-from v2g_feeder.report.shapes_answer import available_kw, shown_case
+from v2g_feeder.report.shapes_answer import available_kw
 from v2g_feeder.report.words import (
     FILTERS,
     amount,
-    is_known,
-    kw_range,
     plain,
     policy_name,
     run_order,
@@ -26,7 +23,6 @@ __all__ = [
     "funnel_counts",
     "rebound_rows",
     "run_rows",
-    "shapes_ladder",
     "shortfall_rows",
     "way_name",
 ]
@@ -74,43 +70,6 @@ def run_rows(summary: Mapping[str, Any]) -> tuple[list[str], list[list[str]], st
         "for 1 h: what they could sustain, exported included; in 95 %: held in 95 % of event-days."
     )
     return head, rows, note
-
-
-def shapes_ladder(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the steps from nameplate to what is firm, kW with a share of nameplate."""
-    study, case = summary["study"], shown_case(summary)
-    nameplate = study["nameplate_kw"]
-    enrolled = sum(row["v2g_kw"] for row in summary["funnel"] if row["case"] == case)
-    steps = [
-        ("chargers on the nameplate", nameplate, nameplate),
-        ("can export", study["export_capable_kw"], study["export_capable_kw"]),
-        (f"enrolled to export, {plain(case)} case", enrolled, enrolled),
-    ]
-    managed = [
-        available_kw(row)
-        for row in summary["ledger"]
-        if (row["policy"], row["case"]) == (Policy.MANAGED, case)
-    ]
-    if managed:
-        steps.append(("available for 1 h, managed charging", managed[0], managed[0]))
-    for label, of, name in (
-        ("exported in the window, mean", case, "exported_kw_mean"),
-        ("held through the window, mean", case, "held_kw_mean"),
-        ("firm: held in 95 % of event-days", str(Case.FIRM), "held_kw_in_95pct_of_days"),
-    ):
-        found = [row[name] for row in summary["events"] if row["case"] == of]
-        found = [value for value in found if is_known(value)]
-        if found:
-            by = ", by season" if len(found) > 1 else ""
-            steps.append((label + by, min(found), max(found)))
-    return [
-        {
-            "label": label,
-            "kw": f"{kw_range(low, high)} kW",
-            "share": high / nameplate if nameplate else 0.0,
-        }
-        for label, low, high in steps
-    ]
 
 
 def funnel_counts(

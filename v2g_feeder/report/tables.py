@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from v2g_feeder.conventions import Case, Criterion, Policy, reference_of
-from v2g_feeder.report.answer import main_case, measures
+from v2g_feeder.report.answer import measures
+from v2g_feeder.report.shapes_answer import available_kw
 from v2g_feeder.report.words import (
     amount,
     criterion_name,
@@ -137,25 +138,40 @@ def weighed(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def ladder(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the steps from nameplate to what is held, kW with a share of nameplate and a word."""
-    study = summary["study"]
+def ladder(summary: Mapping[str, Any], case: str) -> list[dict[str, Any]]:
+    """Return the steps from nameplate to what is firm, kW with a share of nameplate and a word.
+
+    Parameters
+    ----------
+    summary
+        Contents of ``summary.json``.
+    case
+        Participation case of the steps before the last; that is ``firm`` where it was run.
+    """
+    study, events = summary["study"], summary["events"]
     nameplate = study["nameplate_kw"]
     steps = [
         ("chargers on the nameplate", nameplate, nameplate),
         ("can export", study["export_capable_kw"], study["export_capable_kw"]),
     ]
-    case = main_case(summary)
-    events = [row for row in summary["events"] if row["case"] == case]
-    if events:
+    managed = [
+        available_kw(row)
+        for row in summary["ledger"]
+        if (row["policy"], row["case"]) == (Policy.MANAGED, case)
+    ]
+    if managed or any(row["case"] == case for row in events):
         enrolled = sum(row["v2g_kw"] for row in summary["funnel"] if row["case"] == case)
         steps.append((f"enrolled to export, {plain(case)} case", enrolled, enrolled))
-        for label, name in (
-            ("exported in the window, mean", "exported_kw_mean"),
-            ("held through the window, mean", "held_kw_mean"),
-            ("held in 95 % of event-days", "held_kw_in_95pct_of_days"),
-        ):
-            found = [event[name] for event in events]
+    if managed:
+        steps.append(("available for 1 h, managed charging", managed[0], managed[0]))
+    last = str(Case.FIRM) if any(row["case"] == Case.FIRM for row in events) else case
+    for label, of, name in (
+        ("exported in the window, mean", case, "exported_kw_mean"),
+        ("held through the window, mean", case, "held_kw_mean"),
+        (f"{plain(last)}: held in 95 % of event-days", last, "held_kw_in_95pct_of_days"),
+    ):
+        found = [row[name] for row in events if row["case"] == of and is_known(row[name])]
+        if found:
             by_season = ", by season" if len(found) > 1 else ""
             steps.append((f"{label}{by_season}", min(found), max(found)))
     return [
