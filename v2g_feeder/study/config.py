@@ -26,6 +26,7 @@ from v2g_feeder.fleet import (
 )
 from v2g_feeder.loadshape.placement import Place
 from v2g_feeder.screening import Limits, load_limits
+from v2g_feeder.study.protection import ProtectionSection  # noqa: TC001  # pydantic reads it
 from v2g_feeder.study.sections import Section, section_problems
 from v2g_feeder.study.yaml_file import read_yaml
 
@@ -386,6 +387,7 @@ class StudySection(Section):
     cases: dict[str, CaseSection] = Field(default_factory=dict)
     """Participation cases of your own, by name."""
     screening: ScreeningSection = Field(default_factory=ScreeningSection)
+    protection: ProtectionSection | None = None
     draws: int = Field(default=10, ge=1, le=10_000)
     """Random realisations of the fleet's days."""
     seed: int = Field(default=1, ge=0)
@@ -414,6 +416,8 @@ class Study:
             section.seasons, [str(kind) for kind in section.day_types], section.step_minutes
         )
         self.limits: Limits = self._limits()
+        if content.protection is not None:
+            content.protection.settings()  # raises for figures that are none
         self._check_names()
 
     @property

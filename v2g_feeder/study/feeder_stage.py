@@ -159,7 +159,12 @@ def prepare_feeder(study: Study) -> FeederStage:
 def _data_files(study: Study) -> tuple[Path, ...]:
     """Return the files of a study beside its model: measurements, and limits of its own."""
     limits = study.content.screening.limits
-    names = [study.content.base_load.file, limits if is_file_name(limits) else None]
+    protection = study.content.protection
+    names = [
+        study.content.base_load.file,
+        limits if is_file_name(limits) else None,
+        protection.devices if protection else None,
+    ]
     return tuple(study.path.parent / name for name in names if name)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from v2g_feeder.store import claim_folder
 from v2g_feeder.study.feeder_stage import FeederStage, prepare_feeder
 from v2g_feeder.study.fleet_stage import FleetStage, prepare_fleet
+from v2g_feeder.study.protection import screen_study
 from v2g_feeder.study.reduce import Reduced, StudyReducer
 from v2g_feeder.study.units import Plan, plan_units, solve_unit, write_plan
 from v2g_feeder.workers import default_workers, run_alone, run_units
@@ -82,6 +83,7 @@ def run_study(
         (notice or (lambda _line: None))(line)
     tell("fleet", 0, 1)
     fleet = prepare_fleet(study, feeder)
+    protection = screen_study(study, feeder, fleet)
     if out.exists():
         shutil.rmtree(out)
     units_folder = out / _UNITS
@@ -90,7 +92,7 @@ def run_study(
     reduced = _solve(study, feeder, fleet, out, workers or default_workers(), tell)
     tell("report", 0, 1)
     summary = write_results(
-        study, feeder, fleet, reduced, out, workers or default_workers(), command
+        study, feeder, fleet, reduced, out, workers or default_workers(), command, protection
     )
     shutil.rmtree(units_folder)
     tell("report", 1, 1)

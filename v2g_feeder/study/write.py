@@ -19,6 +19,7 @@ from v2g_feeder.feeder.engine import engine_version
 from v2g_feeder.report.html import write_report
 from v2g_feeder.store import csv_text, file_sha256, write_json, write_text
 from v2g_feeder.study.package import export_case, write_parts
+from v2g_feeder.study.protection import protection_summary
 from v2g_feeder.study.summary import summarise
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def write_results(
     out: Path,
     workers: int,
     command: str,
+    protection: pd.DataFrame | None = None,
 ) -> dict[str, Any]:
     """Write tables, arrays' labels, package, report, manifest and summary.
 
@@ -61,7 +63,11 @@ def write_results(
         Contents of ``summary.json``.
     """
     _write_places(out / "results.nc", feeder, reduced)
-    for name, table in (("violations", reduced.violations), ("hourly", reduced.hourly)):
+    tables = {"violations": reduced.violations, "hourly": reduced.hourly}
+    if protection is not None:
+        protection = _printed(protection, feeder)
+        tables["protection"] = protection
+    for name, table in tables.items():
         text = csv_text(_printed(table, feeder))
         reduced.content.add_text(name, text)
         write_text(out / f"{name}.csv", text)
@@ -69,6 +75,7 @@ def write_results(
         out / "study.yaml", yaml.safe_dump(study.resolved(), sort_keys=False, allow_unicode=True)
     )
     summary = summarise(study, feeder, fleet, reduced)
+    summary["protection"] = protection_summary(study, protection)
     summary["content_sha256"] = reduced.content.hexdigest()
     write_parts(replace(feeder.circuit, points=fleet.points), out / "opendss")
     run = max(fleet.kw, key=exported_first)

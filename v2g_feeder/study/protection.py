@@ -1,0 +1,191 @@
+"""The protection screen of a study: its section of the YAML file, and the stage that runs it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+import numpy as np
+from pydantic import Field
+
+from v2g_feeder.feeder.engine import shared_engine
+from v2g_feeder.feeder.model import read_feeder
+from v2g_feeder.feeder.short_circuit import HeadFault, fault_network
+from v2g_feeder.loadshape import by_point
+from v2g_feeder.powerflow.opendss import base_commands
+from v2g_feeder.screening import (
+    NEEDS_FULL_STUDY,
+    ProtectionInputs,
+    ProtectionSettings,
+    combine_devices,
+    devices_of_model,
+    protection_screen,
+    protection_settings,
+    read_devices,
+    standing_flows,
+)
+from v2g_feeder.study.sections import Section
+from v2g_feeder.workers import run_alone
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    import pandas as pd
+
+    from v2g_feeder.feeder.engine import Engine, RawSolution
+    from v2g_feeder.feeder.model import Feeder
+    from v2g_feeder.powerflow.opendss import Circuit
+    from v2g_feeder.study.config import Study
+    from v2g_feeder.study.feeder_stage import FeederStage
+    from v2g_feeder.study.fleet_stage import FleetStage
+
+__all__ = ["HeadSection", "ProtectionSection", "protection_summary", "screen_study"]
+
+_DEADLINE_S: Final = 1800.0
+_MOST_STEPS: Final = 200  # of least head load: there the load behind a device is least, nearly
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class HeadSection(Section):
+    """Fault level at the head of the feeder."""
+
+    three_phase_mva: Positive
+    """Fault level of a three-phase fault, MVA (square root of 3 x kV x kA)."""
+    ground_mva: Positive | None = None
+    """The same of a line-to-ground fault; left out, no ground fault is known."""
+    x1r1: NotNegative = 4.0
+    """Reactance over resistance of the positive sequence; 4 is an assumption, OpenDSS's own."""
+    x0r0: NotNegative = 3.0
+    """The same of the zero sequence; 3 is an assumption, OpenDSS's own."""
+    bus: str = ""
+    """Bus where the level was given, such as the substation's medium-voltage bus; left out, the
+    model's source."""
+    volts_pu: Positive = 1.0
+    """Voltage before a fault, per unit."""
+
+    def fault(self, feeder: Feeder) -> HeadFault:
+        """Return the impedance behind the head."""
+        bus = self.bus.lower() or feeder.source_bus
+        kv = feeder.nominal_kv(bus) if bus in feeder.buses.index else 1.0
+        return HeadFault.from_mva(
+            kv,
+            self.three_phase_mva,
+            self.ground_mva,
+            x1r1=self.x1r1,
+            x0r0=self.x0r0,
+            bus=self.bus,
+            volts_pu=self.volts_pu,
+        )
+
+
+class ProtectionSection(Section):
+    """Screen of relays, reclosers and fuses; left out, protection is not screened."""
+
+    devices: str | None = None
+    """Device inventory, CSV or YAML; left out, only the devices that the model states."""
+    head: HeadSection | Literal["model"] | None = None
+    """Fault level at the head; ``model`` takes the strength of the model's own source; left out,
+    what needs it is unknown."""
+    figures: dict[str, NotNegative] = Field(default_factory=dict)
+    """Limits and assumptions of the screen that you set otherwise: charger_factor, reach_factor,
+    reach_loss_pct, fault_rise_pct, sympathetic_i0_a, fault_resistance_ohm, melting_factor, x0_x1,
+    r0_x1, island_ratio, rejection_pu."""
+
+    def settings(self) -> ProtectionSettings:
+        """Return the figures of the screen."""
+        return protection_settings(**self.figures)
+
+
+def screen_study(study: Study, feeder: FeederStage, fleet: FleetStage) -> pd.DataFrame | None:
+    """Return the protection screen of a study, ``None`` where it has none.
+
+    Chargers that may export do so at their rating, all at once; what loads draw meanwhile is the
+    least of the steps with events (of all steps without), without EVs.
+    """
+    section = study.content.protection
+    if section is None:
+        return None
+    vehicles = fleet.vehicles
+    rating = vehicles.export_kw * vehicles.permitted * vehicles.accepted
+    kw = by_point(fleet.of_vehicle, rating, len(fleet.points))
+    inventory = study.path.parent / section.devices if section.devices else None
+    return run_alone(
+        _screen,
+        feeder.circuit,
+        fleet.points.assign(kva=kw, kw=kw),
+        inventory,
+        section,
+        _light_steps(study, feeder),
+        deadline_s=_DEADLINE_S,
+    )
+
+
+def protection_summary(study: Study, table: pd.DataFrame | None) -> dict[str, Any] | None:
+    """Return what ``summary.json`` says of the screen."""
+    section = study.content.protection
+    if table is None or section is None:
+        return None
+    head = section.head
+    counts = table["status"].value_counts()
+    return {
+        "checks": len(table),
+        "violations": int(counts.get("violation", 0)),
+        "unknown": int(counts.get("unknown", 0)),
+        "head": head if head is None or isinstance(head, str) else head.model_dump(),
+        "rows": table.replace({np.nan: None}).to_dict("records"),
+        "needs_full_study": list(NEEDS_FULL_STUDY),
+        "figures": [
+            {"name": item.setting, "value": item.figure, "mark": item.mark, "source": item.text}
+            for item in section.settings().sources
+        ],
+    }
+
+
+def _light_steps(study: Study, feeder: FeederStage) -> list[int]:
+    """Return the steps of least head load at which chargers may export."""
+    axis = study.calendar.table()
+    hour = axis["hour"].to_numpy() + axis["minute"].to_numpy() / 60
+    may = np.ones(len(axis), dtype=bool)
+    if study.event is not None:
+        start, end = study.event.start_h, study.event.end_h
+        inside = (hour >= start) & (hour < end) if start < end else (hour >= start) | (hour < end)
+        may = inside & np.array([study.has_event(str(season)) for season in axis["season"]])
+    load = np.where(may & np.isfinite(feeder.head_kw), feeder.head_kw, np.inf)
+    order = np.argsort(load, kind="stable")[:_MOST_STEPS]
+    return [int(step) for step in order if np.isfinite(load[step])]
+
+
+def _screen(
+    circuit: Circuit,
+    points: pd.DataFrame,
+    inventory: Path | None,
+    section: ProtectionSection,
+    steps: Sequence[int],
+) -> pd.DataFrame:
+    """Run the screen; in a process of its own, since it loads the engine."""
+    engine = shared_engine()
+    engine.load(circuit.master, [*circuit.commands, *base_commands(circuit, 1)])
+    feeder = read_feeder(engine, circuit.master)
+    devices = devices_of_model(engine)
+    if inventory is not None:
+        devices = combine_devices(read_devices(inventory, feeder), devices)
+    network = None
+    if section.head is not None:
+        head = None if section.head == "model" else section.head.fault(feeder)
+        network = fault_network(engine, feeder, head)
+    elements = engine.series_elements()
+    flows = standing_flows(feeder, elements, devices, _solved(engine, circuit, steps))
+    inputs = ProtectionInputs(devices, points, network, flows)
+    return protection_screen(feeder, inputs, section.settings())
+
+
+def _solved(engine: Engine, circuit: Circuit, steps: Sequence[int]) -> Iterator[RawSolution]:
+    """Yield the solutions of single steps of the base load, without EVs."""
+    base = circuit.base_load
+    engine.start_series(circuit.step_hours)
+    for step in steps:
+        for row in range(len(base.p)):
+            at = slice(step, step + 1)
+            engine.set_shape(f"base_{row}", base.p[row, at], base.q[row, at])
+        yield engine.solve(0, circuit.step_hours)
