@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -29,15 +30,19 @@ def test_notebook_runs(path, tmp_path):
     assert all(not cell["outputs"] and cell["execution_count"] is None for cell in cells)
     # run as one script from standard input, as a kernel would: workers have nothing to import
     source = "\n".join("".join(cell["source"]) for cell in cells)
+    # beside the examples, whose records it may read
+    shutil.copytree(ROOT / "examples" / "records", tmp_path / "examples" / "records")
+    (tmp_path / "notebooks").mkdir()
     done = subprocess.run(
         [sys.executable, "-c", source],
-        cwd=tmp_path,
+        cwd=tmp_path / "notebooks",
         env=os.environ | {"MPLBACKEND": "agg"},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
+    assert not list((tmp_path / "notebooks").iterdir())
 
 
 def test_the_readme_names_what_exists():
