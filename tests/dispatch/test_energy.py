@@ -13,14 +13,8 @@ from v2g_feeder.dispatch import Aggregator, Event, Programme, ledger, simulate
 from v2g_feeder.errors import InputError
 from v2g_feeder.fleet import Site, draw_participation, load_participation
 
-from .fleets import (
-    AT_ONCE,
-    SURE,
-    make_sessions,
-    make_vehicles,
-    random_sessions,
-    sure_chance,
-)
+from .factories import AT_ONCE, sure
+from .fleets import SURE, make_sessions, make_vehicles, random_sessions
 
 POLICIES = ("uncontrolled", "time_of_use", "managed", "export", "v2h", "price")
 
@@ -32,7 +26,7 @@ def load(step_minutes=60, n_days=14):
 
 def run(policy, vehicles, sessions, *, case=SURE, step_minutes=60, request=60.0, **kwargs):
     """Simulate one draw; everybody answers unless ``chance`` is given."""
-    chance = kwargs.pop("chance", None) or [sure_chance(len(vehicles), sessions.n_days)]
+    chance = kwargs.pop("chance", None) or [sure(len(vehicles), sessions.n_days)]
     signal = load(step_minutes, sessions.n_days)
     event = Event(17, 21, request) if policy == "export" else None
     premise = np.full((len(vehicles), len(signal)), 1.5) if policy == "v2h" else None

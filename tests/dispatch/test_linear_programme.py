@@ -15,7 +15,8 @@ from scipy.sparse import lil_matrix
 
 from v2g_feeder.dispatch import Event, simulate
 
-from .fleets import AT_ONCE, SURE, make_sessions, make_vehicles, sure_chance
+from .factories import AT_ONCE, sure
+from .fleets import SURE, make_sessions, make_vehicles
 
 VEHICLES, HOURS, START, END = 20, 48, 17, 21
 
@@ -82,7 +83,7 @@ def optimum(vehicles, sessions, request):
 def test_export_is_within_three_percent_of_the_optimum(seed):
     vehicles, sessions, request = random_fleet(seed)
     done = simulate(
-        vehicles, [sessions], "export", SURE, [sure_chance(VEHICLES, 2)],
+        vehicles, [sessions], "export", SURE, [sure(VEHICLES, 2)],
         np.full(HOURS, 500.0), Event(START, END, request), programme=AT_ONCE,
     )  # fmt: skip
     event = done.kw[0][:, START:END]
