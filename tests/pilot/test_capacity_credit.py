@@ -23,16 +23,15 @@ from v2g_feeder.fleet import (
     Vehicles,
 )
 from v2g_feeder.loadshape import ShapeSettings, fleet_shapes
-from v2g_feeder.pilot.capacity_credit import (
+from v2g_feeder.pilot import (
     against_contract,
     capacity_credit,
     credit_by_size,
     credit_of_days,
-    credit_rows,
-    relief,
-    sustained,
+    fleet_credit,
 )
 from v2g_feeder.pilot.exceedance import exceeded, least_event_days, stress_blocks
+from v2g_feeder.pilot.relief import credit_rows, relief, sustained
 
 EVENING = np.array([5.0] * 15 + [6, 7, 9, 10, 8, 6] + [5] * 3)  # peaks at 18, then 17, 19, 16
 
@@ -252,9 +251,14 @@ def test_from_the_shapes_of_a_fleet():
         draws=60,
     )
     load = np.tile(300 + 100 * EVENING, len(calendar.days))
-    shapes = fleet_shapes(shape, load).dataset()
-    options = {"nameplate_kw": 720.0, "enrolled": {"firm": 12, "expected": 12}}
-    table = capacity_credit(shapes, load, evidence="lab", **options)
+    made = fleet_shapes(shape, load)
+    table = fleet_credit(made, shape.cases, load, evidence="lab")
+    plate = made.vehicles.nameplate_kw
+    assert set(table["nameplate_kw"]) == {plate}
+    assert set(table["enrolled"]) == {12}
+    shapes = made.dataset()
+    options = {"nameplate_kw": plate, "enrolled": {"firm": 12, "expected": 12}}
+    pd.testing.assert_frame_equal(table, capacity_credit(shapes, load, evidence="lab", **options))
     assert set(table["season"]) == {"summer"}  # winter has no events
     assert set(table["evidence"]) == {"lab"}
     assert set(table["event_days"]) == {60}
@@ -262,7 +266,7 @@ def test_from_the_shapes_of_a_fleet():
     keys = ["hours", "level"]
     firm, expected = (table[table["case"] == case].set_index(keys)["kw"] for case in cases)
     assert (firm <= expected + 1e-6).all()
-    assert 0 < expected[1.0, "P50"] < 720.0
+    assert 0 < expected[1.0, "P50"] < plate
     np.testing.assert_allclose(table["kw_per_enrolled"], table["kw"] / 12)
     capped = capacity_credit(shapes, load, export_limit_kw={"summer": 50.0}, **options)
     assert (capped["export_kw"] <= 50.0 + 1e-9).all()

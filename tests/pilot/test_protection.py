@@ -11,9 +11,10 @@ from v2g_feeder.pilot.protection import (
     Device,
     Finding,
     protection_item,
-    read_devices,
     read_findings,
+    read_inventory,
 )
+from v2g_feeder.screening import PROTECTION_COLUMNS
 
 THRESHOLDS = default_thresholds()
 RELAY = {"pickup_a": "600", "curve": "VI", "directional": "no"}
@@ -38,7 +39,7 @@ def test_settings_known_and_a_clean_screen_pass():
     ("changes", "answer", "said"),
     [
         ({"devices": None}, Answer.UNKNOWN, "inventory"),
-        ({"findings": None}, Answer.UNKNOWN, "protection screen was not run"),
+        ({"findings": None}, Answer.UNKNOWN, "protection screen not run"),
         ({"devices": [BARE]}, Answer.UNKNOWN, "cb: pickup_a, directional, change"),
         ({"devices": [Device("cb", "breaker", RELAY, "rebuild")]}, Answer.FAIL, ""),
         ({"findings": [REVERSE]}, Answer.PASS, ""),
@@ -60,24 +61,45 @@ def test_findings_to_review_are_named():
     assert "reverse power at cb (80 kW)" in shown
 
 
-def test_csv_inventory_and_findings(tmp_path):
+def test_inventory(tmp_path):
     path = tmp_path / "d.csv"
-    path.write_text("device,kind,change,pickup_a,curve,directional\nCB,Relay,settings,600,VI,no\n")
-    (device,) = read_devices(path)
-    assert (device.kind, device.unknown) == ("relay", ())
-    path.write_text("device,kind,change\nCB,relais,settings\nX,fuse,parts\n")
+    path.write_text("device,kind,change,pickup_a,curve,directional\nCB,Relay,Settings,600,VI,no\n")
+    (device,) = read_inventory(path)
+    assert (device.kind, device.change, device.unknown) == ("relay", "settings", ())
+    path.write_text("device,kind,change\nCB,relay,setting\nX,fuse,parts\n")
     with pytest.raises(InputError) as caught:
-        read_devices(path)
-    assert "line 2, column 'kind': 'relais' is not known (did you mean 'relay'?)" in str(
-        caught.value
+        read_inventory(path)
+    text = str(caught.value)
+    assert "d.csv: CB, change: 'setting' is not known (did you mean 'settings'?)" in text
+    assert "d.csv: X, change: 'parts'" in str(caught.value)
+    path.write_text("device,kind,pickup_a\nCB,relais,6oo\n")
+    with pytest.raises(InputError) as caught:
+        read_inventory(path)
+    assert "row 2, kind: 'relais'" in str(caught.value)
+    assert "row 2, pickup_a: '6oo'" in str(caught.value)
+    yaml = tmp_path / "d.yaml"
+    yaml.write_text(
+        "devices:\n  - {name: F, kind: fuse, change: part, settings: {rating_a: 65, curve: T}}\n"
     )
-    assert "line 3, column 'change': 'parts'" in str(caught.value)
-    path.write_text("device,kind\nCB,relay\ncb,fuse\n")
-    with pytest.raises(InputError, match="'cb' stands 2 times"):
-        read_devices(path)
+    assert [device.unknown for device in read_inventory(yaml)] == [()]
+
+
+def test_findings_of_ones_own_and_of_a_screen(tmp_path):
+    path = tmp_path / "f.csv"
     path.write_text("check,device,outcome\nreach,CB,passed\n")
     with pytest.raises(InputError, match="line 2, column 'outcome': 'passed'"):
         read_findings(path)
+    path.write_text("check,device,outcome,note\nreach,CB,fail,2.1 of 2.3\n")
+    assert read_findings(path) == (Finding("reach", "CB", Answer.FAIL, "2.1 of 2.3"),)
+    head = ",".join(PROTECTION_COLUMNS)
+    path.write_text(
+        f"{head}\nCB,b1,phase_reach,LL,2.1,2.3,-,2.4,new,violation,,\n"
+        ",,r0_x1,,,,,,none,unknown,fault level at the head,\n"
+    )
+    assert read_findings(path) == (
+        Finding("phase_reach", "CB", Answer.FAIL),
+        Finding("r0_x1", "", Answer.UNKNOWN, "fault level at the head"),
+    )
 
 
 def test_devices_of_the_model_between_site_and_source(tmp_path):

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Final
 import pandas as pd
 
 from v2g_feeder.errors import InputError, Problem, nearest
+from v2g_feeder.feeder.base_load_table import header
 from v2g_feeder.pilot.answers import Answer, Item, Measure
 from v2g_feeder.pilot.tables import read_text_table, words
+from v2g_feeder.screening.devices import read_devices
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,10 +26,9 @@ __all__ = [
     "SETTINGS",
     "Device",
     "Finding",
-    "check_devices",
     "protection_item",
-    "read_devices",
     "read_findings",
+    "read_inventory",
 ]
 
 SETTINGS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -35,12 +36,16 @@ SETTINGS: Final[Mapping[str, tuple[str, ...]]] = {
     "relay": ("pickup_a", "curve", "directional"),
     "recloser": ("pickup_a", "curve", "directional"),
     "fuse": ("rating_a", "curve"),
+    "sectionalizer": ("pickup_a",),
+    "switch": (),
     "regulator": ("forward_v", "reverse_mode"),
 }
 """What must be known of a device to review it, by kind."""
 CHANGES: Final = ("settings", "part", "rebuild")
 """How a device's behaviour can be changed: by settings, by a part such as a fuse link, or only by
 replacing or rebuilding it."""
+_NO_SETTINGS: Final = ("device", "kind", "element", "change", "note", "source")
+_OUTCOMES: Final = {"pass": "pass", "fail": "fail", "violation": "fail", "unknown": "unknown"}
 
 
 @dataclass(frozen=True)
@@ -94,86 +99,63 @@ class Finding:
     note: str = ""
 
 
-def check_devices(devices: Sequence[Device], where: str) -> list[Problem]:
-    """Return every problem of an inventory: kinds, changes and settings that are not known."""
-    problems = []
-    every = list(dict.fromkeys(name for names in SETTINGS.values() for name in names))
-    for device in devices:
-        place = f"{where}: {device.name or 'a device without a name'}"
-        if not device.name:
-            problems.append(Problem(where, "a device has no name"))
-        if device.kind not in SETTINGS:
-            hint = nearest(device.kind, list(SETTINGS)) or f"one of {', '.join(SETTINGS)}"
-            problems.append(Problem(place, f"kind {device.kind!r} is not known", hint))
-        if device.change and device.change not in CHANGES:
-            hint = nearest(device.change, CHANGES) or f"one of {', '.join(CHANGES)}"
-            problems.append(Problem(place, f"change {device.change!r} is not known", hint))
-        problems += [
-            Problem(place, f"unknown setting {name!r}", nearest(name, every))
-            for name in device.settings
-            if name not in every
-        ]
-    names = Counter(device.name.lower() for device in devices)
-    problems += [Problem(where, f"{n!r} stands {c} times") for n, c in names.items() if n and c > 1]
-    return problems
+def read_inventory(path: Path) -> tuple[Device, ...]:
+    """Read a device inventory, CSV or YAML (:func:`v2g_feeder.screening.devices.read_devices`).
 
-
-def read_devices(path: Path, *, columns: Mapping[str, str] | None = None) -> tuple[Device, ...]:
-    """Read a device inventory.
-
-    Parameters
-    ----------
-    path
-        CSV: ``device``, ``kind``, and of ``element``, ``change`` and the settings of
-        :data:`SETTINGS` those that there are; empty where not known.
-    columns
-        Your names of these.
+    Raises
+    ------
+    InputError
+        With every problem, words of ``change`` that are not in :data:`CHANGES` included.
     """
-    every = tuple(dict.fromkeys(name for names in SETTINGS.values() for name in names))
-    table = read_text_table(
-        path, ("device", "kind"), columns, optional=("element", "change", *every)
-    )
-    _, problems = words(table["kind"], path, {kind: kind for kind in SETTINGS})
-    if "change" in table:
-        known = {change: change for change in CHANGES}
-        problems += words(table["change"], path, known, needed=False)[1]
-    settings = [name for name in every if name in table]
-    devices = tuple(
+    table = read_devices(path)
+    problems = [
+        Problem(
+            f"{path}: {row.device}, change",
+            f"{row.change!r} is not known",
+            nearest(row.change, CHANGES) or f"one of {', '.join(CHANGES)}",
+        )
+        for row in table.itertuples()
+        if row.change and row.change.lower() not in CHANGES
+    ]
+    if problems:
+        raise InputError(problems)
+    names = [name for name in table if name not in _NO_SETTINGS]
+    return tuple(
         Device(
             name=row["device"],
-            kind=row["kind"].lower(),
-            settings={name: row[name] for name in settings if row[name]},
-            change=row.get("change", "").lower(),
-            element=row.get("element", ""),
+            kind=row["kind"],
+            settings={name: f"{row[name]}" for name in names if row[name] and pd.notna(row[name])},
+            change=row["change"].lower(),
+            element=row["element"],
         )
         for row in table.to_dict("records")
     )
-    problems = problems or check_devices(devices, str(path))
-    if problems:
-        raise InputError(problems)
-    return devices
 
 
-def read_findings(path: Path, *, columns: Mapping[str, str] | None = None) -> tuple[Finding, ...]:
+def read_findings(path: Path) -> tuple[Finding, ...]:
     """Read the findings of a protection screen or of a coordination study.
 
     Parameters
     ----------
     path
         CSV: ``check``, ``device`` (may be empty), ``outcome`` (pass, fail or unknown) and, if
-        wanted, ``note``.
-    columns
-        Your names of these.
+        wanted, ``note``. Or ``protection.csv`` of a study's result, which has ``status`` and
+        ``missing``.
     """
-    table = read_text_table(path, ("check", "device", "outcome"), columns, optional=("note",))
-    outcome, problems = words(
-        table["outcome"], path, {str(answer): str(answer) for answer in Answer}
-    )
+    is_screen = "outcome" not in {name.lower() for name in header(path)}
+    needed = ("check", "device", "status" if is_screen else "outcome")
+    table = read_text_table(path, needed, optional=("note", "missing"))
+    outcome, problems = words(table[needed[-1]], path, _OUTCOMES)
     if problems:
         raise InputError(problems)
-    note = table["note"] if "note" in table else pd.Series("", index=table.index)
+    notes = table.reindex(columns=["missing", "note"], fill_value="")
     return tuple(
-        Finding(table["check"][row], table["device"][row], Answer(outcome[row]), note[row])
+        Finding(
+            table["check"][row],
+            table["device"][row],
+            Answer(outcome[row]),
+            "; ".join(text for text in notes.loc[row] if text),
+        )
         for row in table.index
     )
 
@@ -235,7 +217,9 @@ def protection_item(
         )
     ]
     if findings is None:
-        missing.append("the protection screen was not run: its findings")
+        missing.append(
+            "protection screen not run: `protection.csv` of a study, or findings of your own"
+        )
     else:
         measures.append(_to_review(findings, names, missing))
     return Item("protection", tuple(measures), tuple(evidence), tuple(missing), notes=tuple(notes))

@@ -30,7 +30,6 @@ __all__ = [
     "CandidateSection",
     "Checklist",
     "ChecklistFile",
-    "DevicesFile",
     "load_checklist",
 ]
 
@@ -124,12 +123,11 @@ class ProtectionEvidence(Section):
     """Devices in the fault path."""
 
     devices: str
-    """Inventory: YAML, or CSV with ``device``, ``kind``, ``element``, ``change`` and settings."""
-    columns: Columns = None
-    """Your names of the columns of a CSV."""
+    """Inventory, YAML or CSV, as for the protection screen of a study: ``device``, ``kind``,
+    ``element``, ``change`` (``settings``, ``part`` or ``rebuild``) and settings."""
     findings: str | None = None
-    """Findings of a protection screen or study, CSV: ``check``, ``device``, ``outcome``,
-    ``note``."""
+    """``protection.csv`` of a study's result; or CSV of your own: ``check``, ``device``,
+    ``outcome``, ``note``."""
 
 
 class AgreementEvidence(Section):
@@ -226,26 +224,6 @@ class ChecklistFile(Section):
     )
     """Months by season."""
     feeders: list[CandidateSection] = Field(min_length=1)
-
-
-class DeviceSection(Section):
-    """A device of the inventory."""
-
-    name: str = Field(min_length=1)
-    kind: Literal["breaker", "relay", "recloser", "fuse", "regulator"]
-    element: str = ""
-    """Element or bus of the model."""
-    change: Literal["settings", "part", "rebuild"] | None = None
-    """How its behaviour can be changed."""
-    settings: dict[str, str | float | bool] = Field(default_factory=dict)
-    """``pickup_a``, ``curve``, ``directional``; a fuse ``rating_a``, ``curve``; a regulator
-    ``forward_v``, ``reverse_mode``."""
-
-
-class DevicesFile(Section):
-    """A device inventory in YAML."""
-
-    devices: list[DeviceSection]
 
 
 Text = str | list[str] | None

@@ -13,10 +13,10 @@ from v2g_feeder.pilot import Agreement, Candidate
 from v2g_feeder.pilot.clock import parse_window
 from v2g_feeder.pilot.fault_path import model_fault_path
 from v2g_feeder.pilot.load import read_load
-from v2g_feeder.pilot.protection import Device, check_devices, read_devices, read_findings
+from v2g_feeder.pilot.protection import read_findings, read_inventory
 from v2g_feeder.pilot.stays import read_ocpp, read_sessions, read_timetable, read_trips
 from v2g_feeder.pilot.telemetry import read_telemetry, read_voltages
-from v2g_feeder.study.checklist import AgreementFile, DevicesFile
+from v2g_feeder.study.checklist import AgreementFile
 from v2g_feeder.study.sections import section_problems
 from v2g_feeder.study.yaml_file import read_yaml
 from v2g_feeder.workers import run_alone
@@ -146,43 +146,12 @@ def _protection(reader: _Reader, section: CandidateSection) -> dict[str, Any]:
     if protection is None:
         return {}
     found: dict[str, Any] = {"protection_files": (protection.devices,)}
-    if protection.devices.lower().endswith((".yaml", ".yml")):
-        if protection.columns is not None:
-            text = "columns are those of a CSV; the inventory is YAML"
-            reader.problems.append(Problem(f"{reader.where}.protection.columns", text))
-        found["devices"] = reader.read(protection.devices, _devices)
-    else:
-        found["devices"] = reader.read(protection.devices, read_devices, columns=protection.columns)
+    found["devices"] = reader.read(protection.devices, read_inventory)
     if protection.findings is not None:
         findings: tuple[Finding, ...] | None = reader.read(protection.findings, read_findings)
         found["findings"] = findings
         found["protection_files"] += (protection.findings,)
     return found
-
-
-def _devices(path: Path) -> tuple[Device, ...]:
-    """Read an inventory in YAML."""
-    content = _validated(path, DevicesFile)
-    devices = tuple(
-        Device(
-            name=row.name,
-            kind=row.kind,
-            settings={name: _text(value) for name, value in row.settings.items()},
-            change=row.change or "",
-            element=row.element,
-        )
-        for row in content.devices
-    )
-    if problems := check_devices(devices, str(path)):
-        raise InputError(problems)
-    return devices
-
-
-def _text(value: str | float | bool) -> str:
-    """Return a setting as text; of ``true`` and ``false`` yes and no."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return value if isinstance(value, str) else f"{value:g}"
 
 
 def _agreement(path: Path, *, name: str) -> Agreement:

@@ -9,7 +9,6 @@ of event-days deliver at least, with 95 % confidence.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
@@ -17,182 +16,30 @@ import pandas as pd
 
 from v2g_feeder.conventions import DayType, Policy
 from v2g_feeder.errors import InputError, Problem
-from v2g_feeder.pilot.exceedance import (
-    INSUFFICIENT,
-    exceeded,
-    least_event_days,
-    stress_blocks,
-)
+from v2g_feeder.pilot.exceedance import INSUFFICIENT, exceeded, least_event_days
+from v2g_feeder.pilot.relief import CREDIT_COLUMNS, LEVELS, credit_rows, relief
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import xarray as xr
 
+    from v2g_feeder.fleet import Participation
+    from v2g_feeder.loadshape import Shapes
+
 __all__ = [
-    "HOURS",
-    "LEVELS",
     "Evidence",
-    "Relief",
     "against_contract",
     "capacity_credit",
     "credit_by_size",
     "credit_of_days",
-    "credit_rows",
-    "relief",
-    "sustained",
+    "fleet_credit",
 ]
 
-LEVELS: Final = (0.95, 0.9, 0.5)
-HOURS: Final = (1.0, 2.0, 4.0)
 Evidence = Literal["untested", "lab", "field"]
 _SIZES: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 _EXTREMES_FIRST: Final = (DayType.PEAK_DAY, DayType.WEEKDAY, DayType.WEEKEND, DayType.MIN_DAY)
 _IDLE_KW: Final = 1e-9
-
-
-@dataclass(frozen=True)
-class Relief:
-    """Relief of event-days.
-
-    Parameters
-    ----------
-    avoided_kw, export_kw
-        Charging put off and export, ``[event-day, step]``, kW; below 0 where charging is made up
-        for. Export is at most what the feeder takes.
-    managed_kw
-        Managed charging, ``[event-day, step]``, kW.
-    """
-
-    avoided_kw: np.ndarray
-    export_kw: np.ndarray
-    managed_kw: np.ndarray
-
-    @property
-    def kw(self) -> np.ndarray:
-        """Both together, ``[event-day, step]``, kW."""
-        return np.asarray(self.avoided_kw + self.export_kw)
-
-
-def relief(
-    kw: np.ndarray, managed_kw: np.ndarray, export_limit_kw: float | np.ndarray | None = None
-) -> Relief:
-    """Return what export relieves against managed charging.
-
-    Parameters
-    ----------
-    kw, managed_kw
-        Power of the same event-days with and without the event, ``[event-day, point, step]``, kW;
-        above 0 draws. A point is a vehicle or a connection point.
-    export_limit_kw
-        Export of the whole fleet that the feeder takes, kW, or ``[step]``; no limit where left
-        out.
-    """
-    avoided = (np.maximum(managed_kw, 0.0) - np.maximum(kw, 0.0)).sum(axis=-2)
-    export = (np.maximum(-kw, 0.0) - np.maximum(-managed_kw, 0.0)).sum(axis=-2)
-    if export_limit_kw is not None:
-        export = np.minimum(export, export_limit_kw)
-    return Relief(avoided, export, managed_kw.sum(axis=-2))
-
-
-def sustained(found: Relief, base_kw: np.ndarray, block: slice) -> pd.DataFrame:
-    """Return what each event-day delivers over a block of hours.
-
-    Parameters
-    ----------
-    found
-        Relief of the event-days.
-    base_kw
-        Load without the fleet, ``[step]`` of the day, kW.
-    block
-        Steps of the day.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row an event-day: ``avoided_kw`` and ``export_kw``, each the least of any step;
-        ``rebound_kw``, by how much the day's load outside the block comes to exceed its peak under
-        managed charging; ``kw``, the least relief less the rebound, 0 or more. A rebound after
-        midnight is not seen.
-    """
-    before = (base_kw + found.managed_kw).max(axis=-1)
-    outside = np.ones(base_kw.shape[-1], dtype=bool)
-    outside[block] = False
-    load = base_kw + found.managed_kw - found.kw
-    after = np.where(outside, load, -np.inf).max(axis=-1)
-    rebound = np.maximum(after - before, 0.0)
-    least = found.kw[:, block].min(axis=-1)
-    return pd.DataFrame(
-        {
-            "kw": np.maximum(least - rebound, 0.0),
-            "avoided_kw": np.maximum(found.avoided_kw[:, block].min(axis=-1), 0.0),
-            "export_kw": np.maximum(found.export_kw[:, block].min(axis=-1), 0.0),
-            "rebound_kw": rebound,
-        }
-    )
-
-
-def credit_rows(
-    found: Relief,
-    base_kw: np.ndarray,
-    *,
-    step_hours: float,
-    window: tuple[float, float] | None = None,
-    hours: Sequence[float] = HOURS,
-    levels: Sequence[float] = LEVELS,
-) -> pd.DataFrame:
-    """Return the credit of a set of independent event-days.
-
-    Parameters
-    ----------
-    found
-        Relief of the event-days.
-    base_kw
-        Load without the fleet, ``[step]`` of the day, kW.
-    step_hours
-        Length of a step, h.
-    window
-        Hours of system stress; left out, the hours round the peak of ``base_kw``.
-    hours, levels
-        What to report.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row a length and level: ``hours``, ``level`` (P95), ``from_h``, ``to_h``, ``kw`` (lower
-        bound with 95 % confidence, NaN with too few event-days), ``estimate_kw`` (of the sample),
-        ``avoided_kw`` and ``export_kw`` (bounds of each part in its own right: they do not add
-        up), ``rebound_kw`` (mean over event-days, taken off), ``event_days`` and ``status``
-        (``ok``, ``insufficient draws``, ``stress is shorter``).
-    """
-    rows = []
-    for length, block in stress_blocks(base_kw, hours, step_hours, window).items():
-        days = None if block is None else sustained(found, base_kw, block)
-        for level in levels:
-            row: dict[str, object] = {"hours": length, "level": f"P{100 * level:g}"}
-            if days is None or block is None:
-                rows.append(row | {"status": "stress is shorter", "event_days": len(found.kw)})
-                continue
-            estimate, bound = exceeded(days["kw"].to_numpy(), level)
-            parts = {
-                name: exceeded(days[name].to_numpy(), level)[1]
-                for name in ("avoided_kw", "export_kw")
-            }
-            enough = len(days) >= least_event_days(level)
-            rows.append(
-                row
-                | {"from_h": block.start * step_hours, "to_h": block.stop * step_hours}
-                | {"kw": bound, "estimate_kw": estimate, **parts}
-                | {"rebound_kw": float(days["rebound_kw"].mean()), "event_days": len(days)}
-                | {"status": "ok" if enough else INSUFFICIENT}
-            )
-    return pd.DataFrame(rows, columns=_CREDIT)
-
-
-_CREDIT: Final = [
-    "hours", "level", "from_h", "to_h", "kw", "estimate_kw", "avoided_kw", "export_kw",
-    "rebound_kw", "event_days", "status",
-]  # fmt: skip
 
 
 def capacity_credit(
@@ -267,9 +114,9 @@ def capacity_credit(
                 )
             )
     if not tables:
-        return pd.DataFrame(columns=["season", "case", *_CREDIT, *_BESIDE])
+        return pd.DataFrame(columns=["season", "case", *CREDIT_COLUMNS, *_BESIDE])
     table = pd.concat(tables, ignore_index=True)
-    return table[["season", "case", *_CREDIT, *_BESIDE]]
+    return table[["season", "case", *CREDIT_COLUMNS, *_BESIDE]]
 
 
 _BESIDE: Final = ["enrolled", "kw_per_enrolled", "nameplate_kw", "evidence"]
@@ -301,6 +148,39 @@ def _day(shapes: xr.Dataset, season: str) -> np.ndarray:
     kinds = shapes["day_type"].to_numpy().astype(str)
     kind = next(str(kind) for kind in _EXTREMES_FIRST if (mine & (kinds == str(kind))).any())
     return np.flatnonzero(mine & (kinds == kind))
+
+
+def fleet_credit(
+    shapes: Shapes,
+    cases: Mapping[str, Participation],
+    base_kw: np.ndarray,
+    *,
+    export_limit_kw: float | Mapping[str, float] | None = None,
+    window: tuple[float, float] | None = None,
+    evidence: Evidence = "untested",
+) -> pd.DataFrame:
+    """Return :func:`capacity_credit` of simulated shapes; nameplate and enrolment are theirs.
+
+    Parameters
+    ----------
+    shapes
+        Of :func:`v2g_feeder.loadshape.fleet_shapes`, with managed and export runs of a case.
+    cases
+        Participation cases by name.
+    base_kw, export_limit_kw, window, evidence
+        As in :func:`capacity_credit`.
+    """
+    vehicles = shapes.vehicles
+    names = {case for _, case in shapes.kw}
+    return capacity_credit(
+        shapes.dataset(),
+        base_kw,
+        nameplate_kw=vehicles.nameplate_kw,
+        enrolled={name: int(cases[name].is_enrolled(vehicles).sum()) for name in names},
+        export_limit_kw=export_limit_kw,
+        window=window,
+        evidence=evidence,
+    )
 
 
 def credit_of_days(
