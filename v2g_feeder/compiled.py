@@ -21,11 +21,10 @@ def compiled(function: Function) -> Function:
     function that others call from another file, remove their ``__pycache__``. Where nothing can be
     written the code is kept for the process alone.
     """
-    options = {"nogil": True, "error_model": "numpy"}
     try:
-        found = njit(cache=True, **options)(function)
+        found = njit(cache=True, nogil=True, error_model="numpy")(function)
     except RuntimeError:  # no folder that can be written
-        found = njit(**options)(function)
+        found = njit(nogil=True, error_model="numpy")(function)
     return cast("Function", found)
 
 

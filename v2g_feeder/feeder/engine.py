@@ -361,11 +361,14 @@ class Engine:
         element = self._dss.CktElement
         return int(element.NumPhases()), int(element.NumConductors())
 
-    def set_tap(self, transformer: str, winding: int, tap: float) -> None:
-        """Set the tap of a winding, per unit."""
-        self._dss.Transformers.Name(transformer)
-        self._dss.Transformers.Wdg(winding)
-        self._dss.Transformers.Tap(tap)
+    def set_taps(self, taps: Iterable[tuple[str, int, float]]) -> None:
+        """Set the taps of windings (transformer, winding, per unit) and build the matrix anew."""
+        transformers = self._dss.Transformers
+        for name, winding, tap in taps:
+            transformers.Name(name)
+            transformers.Wdg(winding)
+            transformers.Tap(tap)
+        self._dss.Solution.BuildYMatrix(_WHOLE_MATRIX, 0)
 
     def capacitor_states(self, name: str) -> tuple[int, ...]:
         """Return whether each step of a bank is in (1) or out (0)."""
@@ -407,11 +410,9 @@ class Engine:
         self._at(step + 1, step_hours)
         self._dss.Text.Command("Reset Controls")
         self._dss.Solution.ControlMode(CONTROL_STATIC)
-        for name, winding, tap in state.taps:
-            self.set_tap(name, winding, tap)
         for name, states in state.capacitors:
             self.set_capacitor(name, states)
-        self._dss.Solution.BuildYMatrix(_WHOLE_MATRIX, 0)
+        self.set_taps(state.taps)
         self._volts()[:] = state.voltages
 
     def _volts(self) -> np.ndarray:

@@ -32,12 +32,14 @@ from v2g_feeder.powerflow.readings import (
     judge,
     load_check,
     places,
+    read_amps,
     read_currents,
     read_powers,
     read_voltages,
 )
 from v2g_feeder.powerflow.rows import WIDTH
 from v2g_feeder.powerflow.solution import Reason
+from v2g_feeder.powerflow.unbalance import line_unbalance_pct, sequence_unbalance_pct
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -100,6 +102,10 @@ class Block:
         Power away from the head, ``[flow, state]``, the head first.
     head_kvar, losses_kw
         ``[state]``.
+    line_unbalance_pct, sequence_unbalance_pct
+        By either definition, ``[balanced bus, state]``.
+    head_amps
+        Current out of the head bus by phase, A, ``[3, state]``.
     taps, closed
         As solved, ``[regulator, state]`` and ``[bank, state]``.
     reason
@@ -115,6 +121,9 @@ class Block:
     flow_kw: np.ndarray
     head_kvar: np.ndarray
     losses_kw: np.ndarray
+    line_unbalance_pct: np.ndarray
+    sequence_unbalance_pct: np.ndarray
+    head_amps: np.ndarray
     taps: np.ndarray
     closed: np.ndarray
     reason: np.ndarray
@@ -165,7 +174,7 @@ class BatchSolver:
         self._regulators, self._banks = controls(self.place)
         self._arrays = loads.arrays(self.place)
         self._fast = fast_of(loads)
-        self.places = places(network, probe, self.place)
+        self._places = places(network, probe, self.place)
         self._inverses: dict[tuple[bytes, bytes], np.ndarray] = {}
         size = len(self.place)
         self._source = np.zeros(size + 1, complex)
@@ -173,9 +182,7 @@ class BatchSolver:
         self.start = np.zeros(size + 1, complex)
         self.start[self.place] = network.nominal_volts
 
-    def run(
-        self, states: States, threads: int = 1, *, settle: bool = False
-    ) -> Iterator[Block]:
+    def run(self, states: States, threads: int = 1, *, settle: bool = False) -> Iterator[Block]:
         """Solve states, each by itself, and yield them block by block, in order.
 
         Parameters
@@ -286,7 +293,7 @@ class BatchSolver:
     def read(self, bench: Bench, first: int = 0, count: int = WIDTH) -> Block:
         """Read the first ``count`` states of a solved bench."""
         work, own = bench.work, bench.controls
-        observed, at = self.probe.observed, self.places
+        observed, at = self.probe.observed, self._places
         v_pu = np.empty((len(observed.voltages), WIDTH))
         loading = np.full((len(observed.elements), WIDTH), np.nan)
         flows = np.empty((len(observed.flows), WIDTH))
@@ -297,12 +304,14 @@ class BatchSolver:
         load_check(self._arrays, self._fast, self.loads.charger, work, check)
         head = self._head_kva(work)
         flows[0] = head.real
+        unbalance = self._unbalance(work)
+        amps = self._head_amps(work, own.taps)
         losses = head.real - check.drawn_kw[0]
         reason = judge(check, v_pu, np.isfinite(head) & np.isfinite(check.drawn_kw[0]))
         reason[~own.settled] = Reason.CONTROLS_UNFINISHED
         failed = work.status != CONVERGED
         reason[failed] = Reason.NOT_CONVERGED
-        for array in (v_pu, loading, flows, head, losses):
+        for array in (v_pu, loading, flows, head, losses, *unbalance, amps):
             array[..., failed] = np.nan
         mine = slice(count)
         return Block(
@@ -312,11 +321,36 @@ class BatchSolver:
             flows[:, mine],
             head.imag[mine],
             losses[mine],
+            unbalance[0][:, mine],
+            unbalance[1][:, mine],
+            amps[:, mine],
             own.taps[:, mine].copy(),
             own.closed[:, mine].copy(),
             reason[mine],
             work.iterations[mine].copy(),
         )
+
+    def voltages(self, bench: Bench) -> np.ndarray:
+        """Return the service voltages of a bench, per unit, ``[node, state]``."""
+        v_pu = np.empty((len(self.probe.observed.voltages), WIDTH))
+        read_voltages(self._places, bench.work, v_pu)
+        return v_pu
+
+    def _unbalance(self, work: Work) -> tuple[np.ndarray, np.ndarray]:
+        """Return voltage unbalance by either definition, percent, ``[balanced bus, state]``."""
+        at = self.place[self.probe.balance.nodes]
+        a, b, c = work.re[at] + 1j * work.im[at]
+        with np.errstate(invalid="ignore"):  # of states without a solution
+            return line_unbalance_pct(a, b, c), sequence_unbalance_pct(a, b, c)
+
+    def _head_amps(self, work: Work, taps: np.ndarray) -> np.ndarray:
+        """Return the current out of the head bus by phase, A, ``[3, state]``."""
+        rows = len(self._places.head.regulator)
+        amps = np.empty((2 * rows, WIDTH))
+        read_amps(self._places.head, taps, work, amps)
+        total = np.zeros((3, WIDTH), complex)
+        np.add.at(total, self.probe.balance.head_phase, amps[0::2] + 1j * amps[1::2])
+        return np.abs(total)
 
     def volts(self, bench: Bench) -> np.ndarray:
         """Return the complex voltages of a bench in the feeder's node order, ``[node, state]``."""

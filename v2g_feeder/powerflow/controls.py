@@ -249,17 +249,17 @@ def _sensed(controls: RegulatorControls, c: int, work: Work, own: ControlWork, s
     one, other = controls.one[c, pick], controls.other[c, pick]
     volts = complex(work.re[one, s] - work.re[other, s], work.im[one, s] - work.im[other, s])
     if controls.remote[c]:
-        return volts / controls.remote_ratio[c]
+        return complex(volts / controls.remote_ratio[c])
     volts /= controls.volts_ratio[c]
     side = 0 if own.mode[c, s] == FORWARD else 1
     if controls.r[c, 0] == 0.0 and controls.x[c, 0] == 0.0 and controls.ldc[c, 0] == 0.0:
-        return volts
+        return complex(volts)
     row = controls.first[c] + pick
     amps = _amps(controls.node[c], controls.matrices[c], row, 1.0 / own.taps[c, s], work, s)
     amps /= controls.amps_ratio[c]
     if controls.ldc[c, 0] != 0.0:
         return complex(abs(volts) - abs(amps) * controls.ldc[c, side], 0.0)
-    return volts + complex(controls.r[c, side], controls.x[c, side]) * amps
+    return complex(volts + complex(controls.r[c, side], controls.x[c, side]) * amps)
 
 
 @compiled
@@ -269,7 +269,18 @@ def _local(controls: RegulatorControls, c: int, work: Work, s: int) -> float:
     one = controls.node[c, first]
     other = controls.node[c, first + phases] if not controls.remote[c] else len(work.re) - 1
     x, y = work.re[one, s] - work.re[other, s], work.im[one, s] - work.im[other, s]
-    return np.sqrt(x * x + y * y) / controls.volts_ratio[c]
+    return float(np.sqrt(x * x + y * y) / controls.volts_ratio[c])
+
+
+@compiled
+def _to_neutral(controls: RegulatorControls, c: int, own: ControlWork, s: int) -> None:
+    """Ask for the neutral tap."""
+    if np.isfinite(own.due[c, s]):
+        return
+    steps = np.rint((1.0 - own.taps[c, s]) / controls.step[c])
+    own.pending[c, s] = steps * controls.step[c]
+    if steps != 0.0:
+        own.due[c, s] = controls.tap_delay[c]
 
 
 @compiled
@@ -282,11 +293,7 @@ def _regulate(controls: RegulatorControls, c: int, work: Work, own: ControlWork,
         looked = own.mode[c, s]
         _mode(controls, c, work, own, s)
         if looked != FORWARD and controls.neutral[c]:
-            if not np.isfinite(own.due[c, s]):
-                steps = np.rint((1.0 - tap) / controls.step[c])
-                own.pending[c, s] = steps * controls.step[c]
-                if steps != 0.0:
-                    own.due[c, s] = controls.tap_delay[c]
+            _to_neutral(controls, c, own, s)
             return
     sensed = _sensed(controls, c, work, own, s)
     actual = abs(sensed)
@@ -318,12 +325,12 @@ def _regulate(controls: RegulatorControls, c: int, work: Work, own: ControlWork,
 def _picked(values: np.ndarray, count: int, pick: int) -> float:
     """Return the sensed phase, the highest, the lowest or the mean of some magnitudes."""
     if pick >= 0:
-        return values[pick]
+        return float(values[pick])
     if pick == -1:
-        return values[:count].max()
+        return float(values[:count].max())
     if pick == -2:
-        return values[:count].min()
-    return values[:count].mean()
+        return float(values[:count].min())
+    return float(values[:count].mean())
 
 
 @compiled
@@ -338,13 +345,11 @@ def _bank_volts(controls: CapacitorControls, c: int, work: Work, s: int) -> floa
             other = controls.node[c, first + (phase + 1) % count]
             volts -= complex(work.re[other, s], work.im[other, s])
         values[phase] = abs(volts)
-    return _picked(values, count, controls.pick_volts[c]) / controls.volts_ratio[c]
+    return float(_picked(values, count, controls.pick_volts[c]) / controls.volts_ratio[c])
 
 
 @compiled
-def _measured(
-    controls: CapacitorControls, c: int, work: Work, s: int, hour: float
-) -> float:
+def _measured(controls: CapacitorControls, c: int, work: Work, s: int, hour: float) -> float:
     """Return what a bank's control compares with its settings."""
     kind = controls.kind[c]
     if kind == 1:
@@ -363,7 +368,7 @@ def _measured(
         kvar += power.imag / 1e3
     if kind == 2:
         return kvar
-    return _picked(values, count, controls.pick_amps[c]) / controls.amps_ratio[c]
+    return float(_picked(values, count, controls.pick_amps[c]) / controls.amps_ratio[c])
 
 
 @compiled
@@ -379,19 +384,17 @@ def _wanted(
             return _OPEN
     value = _measured(controls, c, work, s, hour)
     on, off, kind = controls.on[c], controls.off[c], controls.kind[c]
-    if kind == 3:
-        within_day = on <= value < off if off > on else on <= value < 24.0
-        if not closed:
-            return _CLOSE if within_day else _NOTHING
-        outside = value >= off or value < on if off > on else off <= value < on
-        return _OPEN if outside else _NOTHING
     if kind == 1:
-        if not closed:
-            return _CLOSE if value < on else _NOTHING
-        return _OPEN if value > off else _NOTHING
-    if not closed:
-        return _CLOSE if value > on else _NOTHING
-    return _OPEN if value < off else _NOTHING
+        asks = value > off if closed else value < on
+    elif kind == 3 and closed:
+        asks = value >= off or value < on if off > on else off <= value < on
+    elif kind == 3:
+        asks = on <= value < (off if off > on else 24.0)
+    else:
+        asks = value < off if closed else value > on
+    if not asks:
+        return _NOTHING
+    return _OPEN if closed else _CLOSE
 
 
 @compiled
@@ -604,7 +607,7 @@ def _regulator_row(
 def _bank_rows(engine: Engine, network: Network, at: np.ndarray) -> CapacitorControls:
     """Return the settings of the banks' controls."""
     order = {bank.name: number for number, bank in enumerate(network.banks)}
-    banks = {str(row["Name"]).lower(): row for row in engine.properties("Capacitor")}
+    banks = {str(row["Name"]).lower(): row for row in engine.circuit().get("Capacitor", [])}
     rows, refused = [], []
     for row in engine.properties("CapControl"):
         capacitor = str(row["Capacitor"]).split(".")[-1].lower()
@@ -625,7 +628,7 @@ def _bank_rows(engine: Engine, network: Network, at: np.ndarray) -> CapacitorCon
             "amps_ratio": row["CTRatio"], "on": row["OnSetting"], "off": row["OffSetting"],
             "override": row["VoltOverride"], "vmin": row["VMin"], "vmax": row["VMax"],
             "delay_on": row["Delay"], "delay_off": row["DelayOff"], "dead": row["DeadTime"],
-            "delta": str(banks[capacitor]["Conn"]).lower().startswith(("d", "l")),
+            "delta": str(banks[capacitor].get("Conn", "wye")).lower().startswith(("d", "l")),
         })  # fmt: skip
     if refused:
         raise FeederError("the batch engine cannot represent " + ", ".join(refused))

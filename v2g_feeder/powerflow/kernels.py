@@ -8,12 +8,11 @@ until the whole block is done.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
 from v2g_feeder.compiled import compiled, inlined
-from v2g_feeder.powerflow.factor import Factor
 from v2g_feeder.powerflow.loads import LoadArrays, multiplier
 from v2g_feeder.powerflow.rows import (
     WIDTH,
@@ -26,6 +25,9 @@ from v2g_feeder.powerflow.rows import (
     row_sqrt,
     within,
 )
+
+if TYPE_CHECKING:
+    from v2g_feeder.powerflow.factor import Factor
 
 __all__ = [
     "CONVERGED", "CURVE_HALF", "CURVE_MIDDLE", "DEGREE", "FAILED", "Fast", "Work", "by_rows",
@@ -57,7 +59,7 @@ class Fast(NamedTuple):
     above
         Multipliers from ``limit`` upwards, ``[load phase, 2]``, watts and vars.
     low, limit, high
-        Values of ``v^2``, ``[load phase]``: between ``low`` and ``high`` a row can be evaluated as a
+        Values of ``v^2``, ``[load phase]``: from ``low`` to ``high`` a row can be evaluated as a
         whole, by the formula up to ``limit``.
     """
 

@@ -1,8 +1,8 @@
 """Loads as the engine models them: the current of every load phase at a voltage.
 
 A load phase is an admittance ``(G - jB) V`` with ``G`` and ``B`` its nominal power over the square
-of its rated voltage, times a multiplier that depends on the voltage in per unit of the rating, ``v``
-(OpenDSS load models 1 to 8; OpenDSS manual, *Load*):
+of its rated voltage, times multipliers that depend on the voltage in per unit of the rating,
+``v`` (OpenDSS load models 1 to 8; OpenDSS manual, *Load*):
 
 ===========  =====================  =====================  ===========================
 model        watts, in limits       vars, in limits        outside ``vmin < v <= vmax``
@@ -227,9 +227,7 @@ def _interpolated(v: float, vmin: float, vlow: float, at_vmin: float) -> float:
 
 
 @compiled
-def _shared(
-    zip_shares: np.ndarray, v: float, current: float, power: float
-) -> tuple[float, float]:
+def _shared(zip_shares: np.ndarray, v: float, current: float, power: float) -> tuple[float, float]:
     """Return the multipliers of model 8 from those of constant current and power."""
     z = zip_shares
     cut = 0.5 * (1.0 + np.tanh(500.0 * (v - z[6]))) if z[6] > 0.0 else 1.0
@@ -245,7 +243,7 @@ def formula(
     current, power = 1.0 / v, 1.0 / (v * v)
     if model == 2:
         return 1.0, 1.0
-    if model == 3 or model == 7:
+    if model in {3, 7}:
         return power, 1.0
     if model == 4:
         return v ** (exponents[0] - 2.0), v ** (exponents[1] - 2.0)
@@ -289,7 +287,7 @@ def multiplier(
         power, fixed, current = 1.0 / (vmax * vmax), 1.0 / (vmax * vmax), 1.0 / vmax
     if model == 5:
         return current, current
-    if model == 6 or model == 7:
+    if model in {6, 7}:
         return fixed, 1.0
     if model == 8:
         return _shared(zip_shares, v, current, power)

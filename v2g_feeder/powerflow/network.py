@@ -117,7 +117,8 @@ class Network:
     @cached_property
     def border(self) -> np.ndarray:
         """Nodes whose admittance a tap or a bank changes, ascending."""
-        tied = [node for part in (*self.regulators, *self.banks) for node in part.nodes]
+        parts: tuple[Regulator | Bank, ...] = (*self.regulators, *self.banks)
+        tied = [node for part in parts for node in part.nodes]
         return np.unique([node for node in tied if node >= 0]).astype(int)
 
     @cached_property
@@ -148,7 +149,8 @@ class Network:
         share = 1.0 / taps
         weights = np.concatenate([np.ones((len(taps), 1)), share, share**2, closed], axis=1)
         tied = len(self.border)
-        return (weights @ self._terms.reshape(len(self._terms), -1)).reshape(-1, tied, tied)
+        found = weights @ self._terms.reshape(len(self._terms), -1)
+        return np.asarray(found.reshape(-1, tied, tied))
 
     @cached_property
     def _terms(self) -> np.ndarray:
@@ -199,8 +201,10 @@ def read_network(engine: Engine, feeder: Feeder) -> Network:
         nodes, matrix = engine.primitive(element.name)
         currents.append((element.offset, nodes, matrix))
         kind, name = element.name.lower().split(".", 1)
-        if not ((kind == "transformer" and name in regulated) or
-                (kind == "capacitor" and name in banked)):
+        if not (
+            (kind == "transformer" and name in regulated)
+            or (kind == "capacitor" and name in banked)
+        ):
             own.append((nodes, matrix))
     sources = tuple(
         engine.primitive(name)
@@ -212,10 +216,7 @@ def read_network(engine: Engine, feeder: Feeder) -> Network:
         source_amps=engine.source_amps(),
         sources=sources,
         conductors=_rows(currents, engine.conductor_count(), size),
-        regulators=tuple(
-            _regulator(engine, row.transformer, row.winding, offsets)
-            for row in feeder.regulators.itertuples()
-        ),
+        regulators=_regulators(engine, feeder, offsets),
         banks=tuple(
             _bank(engine, row.name) for row in feeder.capacitors.itertuples() if row.control
         ),
@@ -235,9 +236,11 @@ def refuse(engine: Engine) -> None:
         for name in engine.element_names()
         if name.lower().split(".", 1)[0] not in _LINEAR | _PASSIVE
     ]
-    for row in engine.properties("Vsource"):
-        if row.get("Daily") or row.get("Yearly"):
-            names.append(f"Vsource.{row['Name']} (its voltage follows a shape)")
+    names += [
+        f"Vsource.{row['Name']} (its voltage follows a shape)"
+        for row in engine.properties("Vsource")
+        if row.get("Daily") or row.get("Yearly")
+    ]
     names += [
         f"Load.{row['Name']} (impedance from its neutral)"
         for row in engine.properties("Load")
@@ -247,9 +250,7 @@ def refuse(engine: Engine) -> None:
         raise FeederError("the batch engine cannot represent " + ", ".join(names))
 
 
-def _assembled(
-    parts: Sequence[tuple[tuple[int, ...], np.ndarray]], size: int
-) -> sparse.csc_matrix:
+def _assembled(parts: Sequence[tuple[tuple[int, ...], np.ndarray]], size: int) -> sparse.csc_matrix:
     """Return the sum of element matrices over the nodes; ground is left out."""
     rows, columns, values = [], [], []
     for nodes, matrix in parts:
@@ -279,33 +280,33 @@ def _rows(
     return sparse.csr_matrix((np.concatenate(values), entries), (count, size))
 
 
-def _regulator(
-    engine: Engine, transformer: str, winding: int, offsets: dict[str, int]
-) -> Regulator:
-    """Read a regulated transformer at three taps; a fourth must agree with what follows."""
-    name = f"Transformer.{transformer}"
-    (stood,) = engine.taps([(transformer, winding)])
-    tried = []
+def _regulators(engine: Engine, feeder: Feeder, offsets: dict[str, int]) -> tuple[Regulator, ...]:
+    """Read the regulated transformers at three taps; a fourth must agree with what follows."""
+    table = feeder.regulators
+    windings = list(zip(table["transformer"], table["winding"], strict=True))
+    stood = engine.taps(windings)
+    read = []
     for tap in (*_TRIED_TAPS, _CHECKED_TAP):
-        engine.set_tap(transformer, winding, tap)
-        nodes, matrix = engine.primitive(name)
-        tried.append(matrix)
-    engine.set_tap(transformer, winding, stood)
-    ratio = 1.0 / np.array(_TRIED_TAPS)
-    terms = np.linalg.solve(np.vander(ratio, 3, increasing=True), np.reshape(tried[:3], (3, -1)))
-    found = Regulator(
-        transformer,
-        int(winding),
-        nodes,
-        offsets[name.lower()],
-        terms.reshape(3, len(nodes), len(nodes)),
-        stood,
-    )
-    error = np.abs(found.primitive(_CHECKED_TAP) - tried[3]).max()
-    if error > _FIT * np.abs(tried[3]).max():
-        raise FeederError(f"the batch engine cannot represent {name}: its taps have limits of 0.9 "
-                          "to 1.1 or its matrix is no function of the tap")
-    return found
+        engine.set_taps([(name, winding, tap) for name, winding in windings])
+        read.append([engine.primitive(f"Transformer.{name}") for name, _ in windings])
+    engine.set_taps([(*key, tap) for key, tap in zip(windings, stood, strict=True)])
+    inverse = np.linalg.inv(np.vander(1.0 / np.array(_TRIED_TAPS), 3, increasing=True))
+    found = []
+    for number, (name, winding) in enumerate(windings):
+        nodes = read[0][number][0]
+        tried = np.array([at[number][1] for at in read])
+        terms = np.tensordot(inverse, tried[:3], axes=1)
+        offset = offsets[f"transformer.{name}"]
+        one = Regulator(name, int(winding), nodes, offset, terms, stood[number])
+        error = np.abs(one.primitive(_CHECKED_TAP) - tried[3]).max()
+        moved = np.abs(tried[2] - tried[0]).max()
+        if error > _FIT * np.abs(tried[3]).max() or not moved:
+            raise FeederError(
+                f"the batch engine cannot represent Transformer.{name}: its matrix is not that of "
+                "a winding with taps of 0.9 to 1.1"
+            )
+        found.append(one)
+    return tuple(found)
 
 
 def _bank(engine: Engine, name: str) -> Bank:

@@ -27,12 +27,13 @@ if TYPE_CHECKING:
     from v2g_feeder.feeder.base_load import BaseLoad
     from v2g_feeder.feeder.engine import RawSolution
 
-__all__ = ["EV_NAME", "Circuit", "Runner", "base_commands", "ev_commands"]
+__all__ = ["EV_NAME", "MIN_EXPORT_KW", "Circuit", "Runner", "base_commands", "ev_commands"]
 
 EV_NAME: Final = "v2g"
 """Prefix of the loads and load shapes that stand for connection points."""
 _EV_VMIN, _EV_VMAX = 0.5, 1.5
-_MIN_EXPORT_KW: Final = 1e-3
+MIN_EXPORT_KW: Final = 1e-3
+"""Power above which a connection point counts as exporting."""
 _NEXT, _LOST, _NONE = 1, 2, 3  # which copy of the day: next step's EVs, exports lost, no EVs
 _COPIES: Final = 4
 
@@ -127,8 +128,7 @@ class Runner:
         circuit: Circuit,
         reverse_limits_kw: Mapping[str, float] | None = None,
     ) -> None:
-        self.circuit = circuit
-        self._engine = engine
+        self.circuit, self.engine = circuit, engine
         steps = circuit.steps_per_day
         engine.load(
             circuit.master,
@@ -151,11 +151,21 @@ class Runner:
 
     def _first_start(self) -> ControlState:
         """Return the model's own taps with the voltages of one solve, the same every time."""
-        own = self._engine.control_state(self._windings)
-        self._engine.start_series(self.circuit.step_hours)
-        self._engine.solve(0, self.circuit.step_hours)
-        first = self._engine.control_state(self._windings)
+        own = self.engine.control_state(self._windings)
+        self.engine.start_series(self.circuit.step_hours)
+        self.engine.solve(0, self.circuit.step_hours)
+        first = self.engine.control_state(self._windings)
         return ControlState(own.taps, own.capacitors, first.voltages)
+
+    def rewind(self) -> None:
+        """Put the circuit into the state from which every day is settled: the model's own taps."""
+        self._restore(self._start)
+        self._base_step = -1
+
+    @property
+    def start_volts(self) -> np.ndarray:
+        """Complex node voltages from which every day is settled, ``[node]``."""
+        return self._start.voltages[1:]
 
     def set_base_load(self, base_load: BaseLoad) -> None:
         """Take other multipliers of the same loads and shapes."""
@@ -190,7 +200,7 @@ class Runner:
         """
         steps = self.circuit.steps_per_day
         kvar = np.zeros_like(kw) if kvar is None else kvar
-        exporting = np.asarray((kw < -_MIN_EXPORT_KW).any(axis=0))
+        exporting = np.asarray((kw < -MIN_EXPORT_KW).any(axis=0))
         self._set_evs(kw, kvar, sudden=sudden and bool(exporting.any()))
         self._set_base(first_step)
         self._restore(self._settled)
@@ -224,12 +234,12 @@ class Runner:
 
     def _restore(self, state: ControlState) -> None:
         """Go back to a state, at a step of the shapes that has no EVs."""
-        self._engine.start_series(self.circuit.step_hours)
+        self.engine.start_series(self.circuit.step_hours)
         none = _NONE * self.circuit.steps_per_day
-        self._engine.restore(state, none, self.circuit.step_hours)
+        self.engine.restore(state, none, self.circuit.step_hours)
 
     def _solve(self, position: int, controls: int = 0) -> RawSolution:
-        return self._engine.solve(position, self.circuit.step_hours, controls)
+        return self.engine.solve(position, self.circuit.step_hours, controls)
 
     def _set_base(self, first_step: int) -> None:
         """Give the base-load shapes the day that begins at ``first_step``, if they hold another.
@@ -242,7 +252,7 @@ class Runner:
         base, steps = self.circuit.base_load, self.circuit.steps_per_day
         for row in range(len(base.p)):
             day = slice(first_step, first_step + steps)
-            self._engine.set_shape(
+            self.engine.set_shape(
                 f"base_{row}",
                 np.tile(base.p[row, day], _COPIES),
                 np.tile(base.q[row, day], _COPIES),
@@ -250,7 +260,7 @@ class Runner:
         self._base_step = first_step
         self._restore(self._start)
         self._solve(_NONE * steps)
-        self._settled = self._engine.control_state(self._windings)
+        self._settled = self.engine.control_state(self._windings)
 
     def _set_evs(self, kw: np.ndarray, kvar: np.ndarray, *, sudden: bool) -> None:
         """Give every connection point its day, and the copies that the sudden steps read."""
@@ -261,7 +271,7 @@ class Runner:
         copies = [[kw, kvar], *middle, [none, none]]
         p, q = (np.concatenate([copy[axis] for copy in copies], axis=1) for axis in (0, 1))
         for number in range(len(kw)):
-            self._engine.set_shape(f"{EV_NAME}_{number}", p[number], q[number])
+            self.engine.set_shape(f"{EV_NAME}_{number}", p[number], q[number])
 
     @np.errstate(over="ignore", invalid="ignore")  # of a solution that ran away
     def _measure(self, raw: RawSolution, step: int, kw: np.ndarray) -> tuple[Any, ...]:
@@ -273,7 +283,7 @@ class Runner:
             self.probe.flows(raw),
             raw.source_kva,
             self.probe.losses_kw(raw),
-            self._engine.taps(self._windings),
+            self.engine.taps(self._windings),
             *self.probe.balance.unbalance(raw),
             self.probe.balance.head_amps(raw),
             self._capacitor_steps(),
@@ -285,7 +295,7 @@ class Runner:
         watched = self.probe.observed.capacitors
         if not watched:
             return []
-        states = {name.lower(): on for name, on in self._engine.control_state([]).capacitors}
+        states = {name.lower(): on for name, on in self.engine.control_state([]).capacitors}
         return [sum(states[name]) for name in watched]
 
     def _judge(self, raw: RawSolution, v_pu: np.ndarray, step: int, kw: np.ndarray) -> Reason:

@@ -37,6 +37,7 @@ __all__ = [
     "judge",
     "load_check",
     "places",
+    "read_amps",
     "read_currents",
     "read_powers",
     "read_voltages",
@@ -79,6 +80,8 @@ class Places(NamedTuple):
     flows, flow_node, flow_first
         Conductor currents where power is watched, the node of each, and the first row of each
         place.
+    head
+        Conductor currents out of the head bus.
     """
 
     volt_one: np.ndarray
@@ -90,6 +93,7 @@ class Places(NamedTuple):
     flows: Rows
     flow_node: np.ndarray
     flow_first: np.ndarray
+    head: Rows
 
 
 def places(network: Network, probe: Probe, place: np.ndarray) -> Places:
@@ -111,6 +115,7 @@ def places(network: Network, probe: Probe, place: np.ndarray) -> Places:
         flows=_rows(network, probe.flow_amp, np.ones(len(probe.flow_amp)), place),
         flow_node=at[probe.flow_node],
         flow_first=np.append(probe.flow_start, len(probe.flow_amp)),
+        head=_rows(network, probe.balance.head_at, np.ones(len(probe.balance.head_at)), place),
     )
 
 
@@ -151,9 +156,7 @@ def _owner(network: Network) -> np.ndarray:
     return owner
 
 
-def _rows(
-    network: Network, conductors: np.ndarray, scale: np.ndarray, place: np.ndarray
-) -> Rows:
+def _rows(network: Network, conductors: np.ndarray, scale: np.ndarray, place: np.ndarray) -> Rows:
     """Return the rows of conductors, each times its scale."""
     owner = _owner(network)
     start, node, value, power, regulator = [0], [], [], [], []
@@ -196,7 +199,7 @@ def read_voltages(at: Places, work: Work, v_pu: np.ndarray) -> None:
 
 
 @compiled
-def _current(rows: Rows, k: int, taps: np.ndarray, work: Work, amps: np.ndarray) -> None:
+def _current(rows: Rows, k: int, taps: np.ndarray, work: Work, amps: np.ndarray, to: int) -> None:
     """Write the current of row ``k``, real and imaginary; ``taps`` is ``[regulator, state]``."""
     total_re, total_im = row_of(0.0), row_of(0.0)
     for at in range(rows.start[k], rows.start[k + 1]):
@@ -207,8 +210,15 @@ def _current(rows: Rows, k: int, taps: np.ndarray, work: Work, amps: np.ndarray)
             x, y = x * share, y * share
         total_re = total_re + x * a - y * b
         total_im = total_im + y * a + x * b
-    put_row(amps, 0, total_re)
-    put_row(amps, 1, total_im)
+    put_row(amps, to, total_re)
+    put_row(amps, to + 1, total_im)
+
+
+@compiled
+def read_amps(rows: Rows, taps: np.ndarray, work: Work, amps: np.ndarray) -> None:
+    """Write the currents of all rows, real and imaginary in turn, ``[2 * row, state]``."""
+    for k in range(len(rows.regulator)):
+        _current(rows, k, taps, work, amps, 2 * k)
 
 
 @compiled
@@ -218,7 +228,7 @@ def read_currents(at: Places, taps: np.ndarray, work: Work, loading_pct: np.ndar
     for group in range(len(at.amps_element)):
         worst = row_of(0.0)
         for k in range(at.amps_first[group], at.amps_first[group + 1]):
-            _current(at.amps, k, taps, work, amps)
+            _current(at.amps, k, taps, work, amps, 0)
             x, y = row_at(amps, 0), row_at(amps, 1)
             worst = larger(worst, x * x + y * y)
         put_row(loading_pct, at.amps_element[group], row_sqrt(worst))
@@ -231,7 +241,7 @@ def read_powers(at: Places, taps: np.ndarray, work: Work, flow_kw: np.ndarray) -
     for group in range(len(at.flow_first) - 1):
         total = row_of(0.0)
         for k in range(at.flow_first[group], at.flow_first[group + 1]):
-            _current(at.flows, k, taps, work, amps)
+            _current(at.flows, k, taps, work, amps, 0)
             i = at.flow_node[k]
             power = row_at(work.re, i) * row_at(amps, 0) + row_at(work.im, i) * row_at(amps, 1)
             total = total + power * 1e-3
@@ -294,7 +304,7 @@ def load_check(
             idle = within(row_of(-np.inf), nominal, zero)
             high = larger(high, one_of_all - larger(below, idle))
             if not regular:
-                _shed(loads, fast, k, square, found, work, check)
+                _shed(loads, k, square, found, work, check)
     put_row(check.drawn_kw, 0, drawn)
     put_row(check.modelled_kw, 0, base + row_at(check.modelled_kw, 0))
     put_row(check.high, 0, high)
@@ -304,7 +314,6 @@ def load_check(
 @compiled
 def _shed(
     loads: LoadArrays,
-    fast: Fast,
     k: int,
     square: np.ndarray,
     found: np.ndarray,

@@ -8,8 +8,9 @@ overlap; an iteration of IEEE 8500 then takes three times as long.
 
 In compiled functions: ``row_at(array, i)`` reads row ``i`` of a C-contiguous array ``[..., WIDTH]``
 of floats and ``put_row(array, i, value)`` writes it; ``row_of(number)``; ``+ - * /`` combine rows
-and numbers; ``row_sqrt``; ``larger(one, other)``, NaN winning; ``chosen(test, one, other)``, where ``test`` is a row of 0 or 1; ``within(low, value,
-high)`` is 1 where ``low < value <= high``; ``all_of(test)``.
+and numbers; ``row_sqrt``; ``larger(one, other)``, NaN winning; ``chosen(test, one, other)``, where
+``test`` is a row of 0 or 1; ``within(low, value, high)`` is 1 where ``low < value <= high``;
+``all_of(test)``.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ from __future__ import annotations
 import operator
 from typing import Any, Final
 
-import llvmlite.ir as ir
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic, models, overload, register_model
+from numba.extending import intrinsic as numba_intrinsic
+from numba.extending import models, overload, register_model
 
 __all__ = [
     "WIDTH",
@@ -39,7 +41,12 @@ _VECTOR: Final = ir.VectorType(ir.DoubleType(), WIDTH)
 _JOINED: Final = ("contract",)  # a product and the sum it goes into may be rounded once
 
 
-class RowType(types.Type):  # type: ignore[misc]
+def intrinsic(function: Any) -> Any:
+    """Make a function that writes machine code callable in compiled functions."""
+    return numba_intrinsic(function)
+
+
+class RowType(types.Type):
     """Numba type of a row."""
 
     def __init__(self) -> None:
@@ -50,11 +57,11 @@ _ROW: Final = RowType()
 
 
 @register_model(RowType)
-class _RowModel(models.PrimitiveModel):  # type: ignore[misc]
+class _RowModel(models.PrimitiveModel):
     """A row is a vector of the machine."""
 
     def __init__(self, manager: Any, kind: Any) -> None:
-        super().__init__(manager, kind, _VECTOR)
+        super().__init__(manager, kind, _VECTOR)  # type: ignore[no-untyped-call]
 
 
 def _pointer(context: Any, builder: Any, kind: Any, array: Any, row: Any) -> Any:
@@ -121,10 +128,10 @@ def _offer(symbol: Any, name: str) -> None:
     """Make an operator take rows, or a row and a number."""
     operate, spread = _operation(name), row_of
 
-    @overload(symbol, strict=False)  # type: ignore[misc]
+    @overload(symbol, strict=False)
     def combine(one: Any, other: Any) -> Any:
         if isinstance(one, RowType) and isinstance(other, RowType):
-            return lambda one, other: operate(one, other)
+            return lambda one, other: operate(one, other)  # noqa: PLW0108  # its source is compiled
         if isinstance(one, RowType) and isinstance(other, types.Number):
             return lambda one, other: operate(one, spread(other))
         if isinstance(one, types.Number) and isinstance(other, RowType):
@@ -148,7 +155,9 @@ def row_sqrt(_typing: Any, value: Any) -> Any:
     def code(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         kind = ir.FunctionType(_VECTOR, [_VECTOR])
         name = f"llvm.sqrt.v{WIDTH}f64"
-        function = cgutils.get_or_insert_function(builder.module, kind, name)
+        function = cgutils.get_or_insert_function(  # type: ignore[no-untyped-call]
+            builder.module, kind, name
+        )
         return builder.call(function, arguments)
 
     return _ROW(value), code
@@ -194,9 +203,7 @@ def all_of(_typing: Any, test: Any) -> Any:
 
     def code(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         zero = ir.Constant(_VECTOR, [0.0] * WIDTH)
-        bits = builder.bitcast(
-            builder.fcmp_unordered("!=", arguments[0], zero), ir.IntType(WIDTH)
-        )
+        bits = builder.bitcast(builder.fcmp_unordered("!=", arguments[0], zero), ir.IntType(WIDTH))
         return builder.icmp_unsigned("==", bits, ir.Constant(bits.type, -1))
 
     return types.boolean(test), code
