@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 from scipy.sparse.linalg import splu
 
 from v2g_feeder.errors import InputError, Problem, nearest
@@ -23,13 +24,12 @@ from v2g_feeder.errors import InputError, Problem, nearest
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from scipy import sparse
-
 __all__ = [
     "FAULT_COLUMNS",
     "GROUND_FAULTS",
     "Fault",
     "FaultNetwork",
+    "charger_columns",
     "charger_currents",
     "fault_currents",
     "sequence_impedance",
@@ -74,8 +74,13 @@ class Fault(NamedTuple):
         resistance_ohm
             Of the arc or the ground path.
         """
+        found: np.ndarray = self.admittance(z, resistance_ohm) @ volts
+        return found
+
+    def admittance(self, z: np.ndarray, resistance_ohm: float) -> np.ndarray:
+        """Return the current out of each node per volt at each before the fault, S."""
         inner = self.loops.T @ z @ self.loops + resistance_ohm * self.resistance
-        found: np.ndarray = self.loops @ np.linalg.solve(inner, self.loops.T @ volts)
+        found: np.ndarray = self.loops @ np.linalg.solve(inner, self.loops.T)
         return found
 
 
@@ -180,11 +185,21 @@ def sequence_impedance(z: np.ndarray) -> tuple[complex, complex]:
 
 
 def charger_currents(network: FaultNetwork, points: pd.DataFrame, factor: float) -> np.ndarray:
-    """Return what chargers drive into the nodes during a fault, A, ``[node]``.
+    """Return what all chargers together drive into the nodes during a fault, A, ``[node]``.
 
-    Each is a source of a limited current: ``factor`` times its rated current, balanced over its
-    phases and in phase with its own voltage before the fault. A common turn of all these currents
-    is free, since it depends on controls; a caller takes the turn that is worst.
+    The sum of :func:`charger_columns`, each with its ``kva`` (rating of all chargers there).
+    """
+    kva = points["kva"].to_numpy(dtype=float)
+    found: np.ndarray = factor * (charger_columns(network, points) @ kva)
+    return found
+
+
+def charger_columns(network: FaultNetwork, points: pd.DataFrame) -> sparse.csc_matrix:
+    """Return what each charger drives into the nodes for every kVA, A, ``[node, point]``.
+
+    Each is a source of a limited current, balanced over its phases without zero sequence, and in
+    phase with its own voltage before the fault. A common turn of all these currents is free, since
+    it depends on controls; a caller takes the turn that is worst.
 
     Parameters
     ----------
@@ -192,9 +207,7 @@ def charger_currents(network: FaultNetwork, points: pd.DataFrame, factor: float)
         From :func:`~v2g_feeder.feeder.short_circuit.fault_network`.
     points
         Connection points: ``bus``, ``nodes`` (``1.2``), ``kv`` (rated; line to line from two
-        phases up), ``phases``, ``delta``, ``kva`` (rating of all chargers there).
-    factor
-        Fault current over rated current.
+        phases up), ``phases``, ``delta``.
 
     Raises
     ------
@@ -202,25 +215,33 @@ def charger_currents(network: FaultNetwork, points: pd.DataFrame, factor: float)
         For points at nodes that are not fed.
     """
     index = {name: position for position, name in enumerate(network.nodes)}
-    amps = np.zeros(len(network.nodes), dtype=complex)
+    row: list[int] = []
+    column: list[int] = []
+    value: list[complex] = []
     problems = []
-    for point in points.itertuples():
+    for number, point in enumerate(points.itertuples()):
         names = [f"{str(point.bus).lower()}.{node}" for node in str(point.nodes).split(".")]
         if missing := [name for name in names if name not in index]:
             message = f"{', '.join(missing)} not fed from the head"
             problems.append(Problem(f"points[{point.Index}]", message))
             continue
         at = [index[name] for name in names]
-        volts = network.volts[at]
-        rated = factor * float(point.kva) / float(point.kv)
-        if len(at) == 2:
-            along = _along(volts[0] - volts[1]) * rated
-            amps[at] += np.array([along, -along])
-        else:
-            amps[at] += _along(volts) * rated / (np.sqrt(3.0) if len(at) == 3 else 1.0)
+        row += at
+        column += [number] * len(at)
+        value += list(_balanced(network.volts[at]) / float(point.kv))
     if problems:
         raise InputError(problems)
-    return amps
+    shape = (len(network.nodes), len(points))
+    return sparse.coo_matrix((value, (row, column)), shape=shape, dtype=complex).tocsc()
+
+
+def _balanced(volts: np.ndarray) -> np.ndarray:
+    """Return the currents of a charger of 1 kVA at 1 kV by node, in phase with its voltages."""
+    if len(volts) == 2:
+        along = _along(volts[:1] - volts[1:])
+        return np.concatenate([along, -along])
+    along = _along(volts)
+    return (along - along.mean()) / np.sqrt(3.0) if len(volts) == 3 else along
 
 
 def _along(volts: np.ndarray) -> np.ndarray:

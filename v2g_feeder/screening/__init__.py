@@ -29,7 +29,8 @@ from v2g_feeder.screening.protection import (
     protection_findings,
     protection_screen,
 )
-from v2g_feeder.screening.protection_settings import ProtectionSettings, protection_settings
+from v2g_feeder.screening.protection_figures import ProtectionSettings, protection_settings
+from v2g_feeder.screening.protection_sizes import protection_capacity
 from v2g_feeder.screening.reduce import Reducer
 from v2g_feeder.screening.relief import ALWAYS, RELIEF_COLUMNS, Outcome, harm_and_relief
 from v2g_feeder.screening.tables import (
@@ -82,6 +83,7 @@ __all__ = [
     "load_limits",
     "operations",
     "preset_names",
+    "protection_capacity",
     "protection_findings",
     "protection_screen",
     "protection_settings",

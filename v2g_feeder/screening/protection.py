@@ -25,9 +25,9 @@ from v2g_feeder.screening.protection_faults import (
     reach_rows,
     sympathetic_rows,
 )
+from v2g_feeder.screening.protection_figures import ProtectionSettings, protection_settings
 from v2g_feeder.screening.protection_flows import export_rows, residual_rows
 from v2g_feeder.screening.protection_row import PROTECTION_COLUMNS, ProtectionStatus, Row
-from v2g_feeder.screening.protection_settings import ProtectionSettings, protection_settings
 from v2g_feeder.screening.zones import device_zones
 
 if TYPE_CHECKING:

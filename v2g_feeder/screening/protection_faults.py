@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from v2g_feeder.feeder.model import Feeder
     from v2g_feeder.screening.fault_sweep import Sweep
-    from v2g_feeder.screening.protection_settings import ProtectionSettings
+    from v2g_feeder.screening.protection_figures import ProtectionSettings
     from v2g_feeder.screening.zones import Zone
 
 __all__ = ["RELAYS", "TRIPPING", "bus_rows", "grounding_rows", "reach_rows", "sympathetic_rows"]

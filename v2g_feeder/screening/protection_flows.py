@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from v2g_feeder.screening.protection_settings import ProtectionSettings
+    from v2g_feeder.screening.protection_figures import ProtectionSettings
     from v2g_feeder.screening.zones import Zone
 
 __all__ = ["export_rows", "residual_rows"]
