@@ -133,3 +133,10 @@ def test_broken_entries_are_named_by_line_column_and_value(tmp_path):
 def test_watts_are_not_taken_for_kilowatts(tmp_path):
     with pytest.raises(InputError, match="did you mean W"):
         read_load(write(tmp_path, [f"{stamp},3000000" for stamp in stamps(48)]))
+
+
+def test_a_zone_cut_short_is_named(tmp_path):
+    rows = [f"{stamp},1" for stamp in stamps(48)]
+    rows[4] = f"{stamps(5)[4]}-1,1"
+    with pytest.raises(InputError, match=r"line 6, column 'timestamp'.*carries a zone"):
+        read_load(write(tmp_path, rows))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["INTERVALS", "check_times", "parse_times", "whole_days"]
 
 INTERVALS: Final = (15, 30, 60)
-_OFFSET: Final = re.compile(r"\d:\d\d\S*\s*(?:[Zz]|[+-]\d\d:?\d\d)$")
+_OFFSET: Final = re.compile(r"\d:\d\d\S*\s*(?:[Zz]|[+-]\d{1,2}(?::?\d\d)?)$")
 _CHANGE_MONTHS: Final = (2, 3, 4, 9, 10, 11)  # months in which clocks change, either hemisphere
 _CHANGE_HOUR: Final = 3  # and the last hour of the day at which they do
 _STANDARD_TIME: Final = "export the readings in local standard time, without daylight saving"

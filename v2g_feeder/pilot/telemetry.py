@@ -45,6 +45,7 @@ _STATUS: Final = {
     }.items()
     for text in texts.split()
 }
+_REVERSED: Final = 0.5  # share of negative readings while charging that looks like a sign
 _UNITS: Final = {"kw": 1.0, "w": 1e-3}
 
 
@@ -282,7 +283,8 @@ def _plausible(sample: Telemetry, thresholds: Thresholds) -> list[Measure]:
     )
     judged = active | quiet
     some = bool(active.any())
-    reversed_ = some and float((kw[status == "charging"] < -thresholds.idle_kw).mean() or 0) > 0.5
+    charging = kw[(status == "charging") & np.isfinite(kw)]
+    reversed_ = charging.size > 0 and (charging < -thresholds.idle_kw).mean() > _REVERSED
     return [
         Measure(
             "highest power of a charger",
