@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from v2g_feeder.dispatch.compiled import compiled
+from v2g_feeder.compiled import compiled
 
 if TYPE_CHECKING:
     from v2g_feeder.dispatch.arrays import Cars

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from v2g_feeder.compiled import compiled
 from v2g_feeder.dispatch.arrays import EPS, Calls, Cars, Grid, State, Stays
 from v2g_feeder.dispatch.battery import flat_of
-from v2g_feeder.dispatch.compiled import compiled
 from v2g_feeder.dispatch.sharing import export_step
 from v2g_feeder.dispatch.stays import plan_late, plan_stay
 from v2g_feeder.dispatch.steps import past, put_shares, withdraw

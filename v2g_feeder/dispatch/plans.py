@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from v2g_feeder.dispatch.compiled import compiled
+from v2g_feeder.compiled import compiled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

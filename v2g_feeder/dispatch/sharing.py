@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from v2g_feeder.compiled import compiled
 from v2g_feeder.dispatch.arrays import EPS, Calls, Cars, Grid, State
 from v2g_feeder.dispatch.battery import flat_of, unflat_of
-from v2g_feeder.dispatch.compiled import compiled
 from v2g_feeder.dispatch.steps import put
 
 if TYPE_CHECKING:

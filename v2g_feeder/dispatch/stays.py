@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from v2g_feeder.compiled import compiled
 from v2g_feeder.dispatch.arrays import ARBITRAGE, CHEAPEST, EPS, NOW, VALLEY, Cars, Grid, State
 from v2g_feeder.dispatch.battery import flat_of, share_of, unflat_of
-from v2g_feeder.dispatch.compiled import compiled
 from v2g_feeder.dispatch.plans import fill_cheapest, fill_now, fill_valley
 from v2g_feeder.dispatch.steps import past, put, put_room, put_shares
 from v2g_feeder.dispatch.trades import Battery, trade

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from v2g_feeder.compiled import compiled
 from v2g_feeder.dispatch.arrays import EPS, Cars, Grid, State
-from v2g_feeder.dispatch.compiled import compiled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

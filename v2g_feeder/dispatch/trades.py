@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from v2g_feeder.dispatch.compiled import compiled
+from v2g_feeder.compiled import compiled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

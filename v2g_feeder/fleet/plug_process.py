@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from numba import njit
 
+from v2g_feeder.compiled import compiled
 from v2g_feeder.fleet.plug_tables import GAP_STEP_H, SCORE_END, SCORE_STEP, cars_of, law_of
 from v2g_feeder.fleet.plugging import (
     BIN_H,
@@ -27,7 +27,7 @@ WARM_UP_DAYS: Final = 7
 _CHUNK: Final = 2000  # vehicles at once: bounds the memory of their random numbers
 _SHORTEST_H: Final = 1 / 60  # a stay
 _SAME_STAY_H: Final = 1.0  # beside what a later arrival takes off it
-_ends_as_weekend = njit(cache=True, nogil=True)(ends_as_weekend)
+_ends_as_weekend = compiled(ends_as_weekend)
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def draw_plugs(
     )
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _at_score(row: np.ndarray, score: float) -> float:  # pragma: no cover - compiled
     """Return the value of a row over ``_SCORES``."""
     place = (min(max(score, -SCORE_END), SCORE_END) + SCORE_END) / SCORE_STEP
@@ -140,7 +140,7 @@ def _at_score(row: np.ndarray, score: float) -> float:  # pragma: no cover - com
     return float(row[below] + (place - below) * (row[below + 1] - row[below]))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _energy(
     cars: Any, law: Any, car: int, kind: int, now_h: float, free_h: float, luck: float
 ) -> tuple[float, float]:  # pragma: no cover - compiled
@@ -153,7 +153,7 @@ def _energy(
     return kwh, rest / np.sqrt(1 - weight[1] ** 2)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _stay(law: Any, kind: int, hour: float, score: float) -> float:  # pragma: no cover - compiled
     """Return the stay, interpolated between the rows of the windows next to the arrival.
 
@@ -180,7 +180,7 @@ def _stay(law: Any, kind: int, hour: float, score: float) -> float:  # pragma: n
     return float(before_h + share * (after_h - before_h))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _by_now(
     cars: Any, law: Any, car: int, now_h: float, since: tuple[float, float, float]
 ) -> tuple[float, float]:  # pragma: no cover - compiled
@@ -199,7 +199,7 @@ def _by_now(
     return max(kwh, 0.0), 0.0
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _chance(cars: Any, law: Any, car: int, rate: float, kwh: float) -> float:  # pragma: no cover
     """Return the chance of plugging in where ``rate`` starts are expected at rate 1."""
     if law.by_driving and kwh <= 0:
@@ -212,7 +212,7 @@ def _chance(cars: Any, law: Any, car: int, rate: float, kwh: float) -> float:  #
     return float(1 - np.exp(-rate * own))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _step(
     uniform: np.ndarray,
     normal: np.ndarray,
