@@ -30,6 +30,7 @@ def checklist(file: Path, out: Path | None, *, overwrite: bool, as_json: bool, q
     Writes a printable page a feeder and tables of all. Missing evidence is unknown. The exit code
     does not depend on the verdict.
     """
+    from v2g_feeder.store import plain
     from v2g_feeder.study.checklist import load_checklist
     from v2g_feeder.study.checklist_run import run_checklist
 
@@ -37,7 +38,7 @@ def checklist(file: Path, out: Path | None, *, overwrite: bool, as_json: bool, q
     folder = out or Path("results") / f"{checked.content.name}-checklist"
     summary = run_checklist(checked, folder, overwrite=overwrite)
     if as_json:
-        click.echo(json.dumps(summary))
+        click.echo(json.dumps(plain(summary)))
     elif not quiet:
         _print(summary, folder)
 
