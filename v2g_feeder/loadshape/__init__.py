@@ -4,7 +4,9 @@ from v2g_feeder.loadshape.diversity import diversity
 from v2g_feeder.loadshape.events import event_days, held_in, rebound
 from v2g_feeder.loadshape.injections import at_points, by_point, coincident
 from v2g_feeder.loadshape.placement import Place, Placed, no_points, place_fleet
-from v2g_feeder.loadshape.shapes import Shapes, ShapeSettings, fleet_shapes, fleet_vehicles
+from v2g_feeder.loadshape.season import fleet_vehicles
+from v2g_feeder.loadshape.settings import ShapeSettings
+from v2g_feeder.loadshape.shapes import Shapes, fleet_shapes
 
 __all__ = [
     "Place",

@@ -6,90 +6,37 @@ that managed charging levels and, for V2H, the load of the premises.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from v2g_feeder.conventions import Case, DayType, Policy
+from v2g_feeder.conventions import Case, Policy
 from v2g_feeder.dispatch import (
     LEDGER_ROWS,
-    Programme,
     day_steps,
-    fortnight,
     ledger,
     pick_day,
     simulate,
 )
-from v2g_feeder.dispatch.draws import over_draws
-from v2g_feeder.errors import InputError, Problem
-from v2g_feeder.fleet import (
-    draw_participation,
-    draw_sessions,
-    draw_vehicles,
-    load_archetype,
-    load_participation,
-)
 from v2g_feeder.loadshape.diversity import diversity
 from v2g_feeder.loadshape.events import event_days, rebound
 from v2g_feeder.loadshape.injections import at_points
+from v2g_feeder.loadshape.season import SIZES, fleet_vehicles, simulate_season
+from v2g_feeder.loadshape.settings import check_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
     from v2g_feeder.calendar import Calendar
-    from v2g_feeder.dispatch import Dispatch, Event
-    from v2g_feeder.fleet import FleetSettings, Participation, Sessions, Vehicles
+    from v2g_feeder.dispatch import Dispatch
+    from v2g_feeder.fleet import Participation, Vehicles
+    from v2g_feeder.loadshape.settings import Run, ShapeSettings
 
-__all__ = ["ShapeSettings", "Shapes", "fleet_shapes", "fleet_vehicles"]
+__all__ = ["Shapes", "fleet_shapes"]
 
-Run = tuple[str, str]
-
-_VEHICLES, _SESSIONS, _CHANCE, _SIZES = 1, 3, 4, 5  # independent streams of random numbers
-_N_DAYS: Final = 14
 _STAGGER_MINUTES: Final = 60.0
 _TRACED: Final = 4
-
-
-@dataclass(frozen=True)
-class ShapeSettings:
-    """What the shapes of a fleet depend on.
-
-    Parameters
-    ----------
-    fleets
-        One entry a fleet.
-    calendar
-        Step axis.
-    runs
-        (policy, case) pairs to simulate; not ``no_ev`` and not the bounding cases.
-    cases
-        Participation cases by name; every case of ``runs`` is one of them.
-    event
-        Export events, for policy ``export``.
-    event_seasons
-        Seasons with events; in the others export is managed charging.
-    programme
-        Aggregator and prices.
-    draws, seed
-        Random realisations of the fleet's days.
-    """
-
-    fleets: tuple[FleetSettings, ...]
-    calendar: Calendar
-    runs: tuple[Run, ...] = ((Policy.UNCONTROLLED, Case.EXPECTED), (Policy.MANAGED, Case.EXPECTED))
-    cases: Mapping[str, Participation] = field(default_factory=load_participation)
-    event: Event | None = None
-    event_seasons: frozenset[str] = frozenset()
-    programme: Programme = field(default_factory=Programme)
-    draws: int = 10
-    seed: int = 1
-
-    def has_event(self, season: str) -> bool:
-        """Whether a season has export events."""
-        return self.event is not None and season in self.event_seasons
 
 
 @dataclass(frozen=True)
@@ -170,11 +117,6 @@ _STEP_NUMBERS: Final = ("month", "hour", "minute", "weight_days")
 _STEP_NAMES: Final = ("season", "day_type")
 
 
-def fleet_vehicles(settings: ShapeSettings) -> Vehicles:
-    """Draw the vehicles of all fleets; the same ones for the same seed."""
-    return draw_vehicles(settings.fleets, np.random.default_rng([settings.seed, _VEHICLES]))
-
-
 def fleet_shapes(
     settings: ShapeSettings,
     load_kw: np.ndarray,
@@ -206,7 +148,7 @@ def fleet_shapes(
     InputError
         For settings that do not fit together.
     """
-    _check(settings, load_kw, premise_kw)
+    check_settings(settings, load_kw, premise_kw)
     vehicles = fleet_vehicles(settings)
     where = vehicles.fleet if of_vehicle is None else np.asarray(of_vehicle)
     count = len(settings.fleets) if points is None else points
@@ -218,7 +160,7 @@ def fleet_shapes(
     sessions: dict[Run, int] = {}
     shape = (settings.draws, count, settings.calendar.n_steps)
     for season in dict.fromkeys(day.season for day in settings.calendar.days):
-        for run, dispatch in _season(settings, vehicles, season, load_kw, premise_kw):
+        for run, dispatch in simulate_season(settings, vehicles, season, load_kw, premise_kw):
             key = {"policy": run[0], "case": run[1], "season": season}
             book = ledger(dispatch).kw
             into = kw.setdefault(run, np.zeros(shape))
@@ -228,7 +170,7 @@ def fleet_shapes(
             sessions[run] = sessions.get(run, 0) + ended
             out["shortfall"].append(dispatch.shortfall.assign(**key))
             if run[1] == Case.EXPECTED:
-                rng = np.random.default_rng([settings.seed, _SIZES])
+                rng = np.random.default_rng([settings.seed, SIZES])
                 out["diversity"].append(diversity(dispatch, rng).assign(**key))
                 out["traces"].append(_traces(dispatch).assign(**key))
             if dispatch.event is not None:
@@ -251,98 +193,6 @@ def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
     table = pd.concat(kept, ignore_index=True)
     first = ["policy", "case", "season"]
     return table[first + [column for column in table.columns if column not in first]]
-
-
-def _season(
-    settings: ShapeSettings,
-    vehicles: Vehicles,
-    season: str,
-    load_kw: np.ndarray,
-    premise_kw: np.ndarray | None,
-) -> Iterator[tuple[Run, Dispatch]]:
-    """Simulate one season under every run, on the same random numbers.
-
-    Runs that cannot differ are simulated once: without an event, export is managed charging, and
-    uncontrolled charging does not depend on who is enrolled.
-    """
-    calendar = settings.calendar
-    number = list(dict.fromkeys(day.season for day in calendar.days)).index(season)
-    drawn = _Drawn(settings, vehicles, season, number)
-    signal = _over_fortnight(calendar, season, load_kw)
-    premise = None if premise_kw is None else _over_fortnight(calendar, season, premise_kw)
-    done: dict[tuple[str, float, float, bool], Dispatch] = {}
-    for policy, name in settings.runs:
-        case = settings.cases[name]
-        event = settings.event if settings.has_event(season) else None
-        ran = Policy.MANAGED if policy == Policy.EXPORT and event is None else Policy(policy)
-        enrolled = case.enrolled if ran != Policy.UNCONTROLLED else 0.0
-        stated = bool(case.stated_error) and ran != Policy.UNCONTROLLED
-        key = (str(ran), case.plug_in, enrolled, stated)
-        if ran in (Policy.EXPORT, Policy.V2H) or key not in done:
-            done[key] = simulate(
-                vehicles,
-                drawn.sessions(case.plug_in),
-                ran,
-                case,
-                drawn.chance,
-                signal,
-                event if ran == Policy.EXPORT else None,
-                step_minutes=calendar.step_minutes,
-                programme=settings.programme,
-                premise_kw=premise if ran == Policy.V2H else None,
-            )
-        yield (policy, name), replace(done[key], case=case)
-
-
-class _Drawn:
-    """The random numbers of a season: sessions by rate of plugging in, and who answers."""
-
-    def __init__(
-        self, settings: ShapeSettings, vehicles: Vehicles, season: str, number: int
-    ) -> None:
-        self._settings, self._vehicles, self._number = settings, vehicles, number
-        days = settings.calendar.days
-        self._months = next(day.months for day in days if day.season == season)
-        self._archetypes = [load_archetype(fleet.archetype) for fleet in settings.fleets]
-        self._sessions: dict[float, list[Sessions]] = {}
-        self.chance = [
-            draw_participation(len(vehicles), self._rng(_CHANCE, draw), n_days=_N_DAYS)
-            for draw in range(settings.draws)
-        ]
-
-    def _rng(self, stream: int, draw: int) -> np.random.Generator:
-        return np.random.default_rng([self._settings.seed, stream, self._number, draw])
-
-    def sessions(self, plug_in: float) -> list[Sessions]:
-        """Return the sessions of every draw at a rate of plugging in."""
-        if plug_in not in self._sessions:
-            self._sessions[plug_in] = over_draws(
-                lambda draw: draw_sessions(
-                    self._vehicles,
-                    self._archetypes,
-                    self._months,
-                    self._rng(_SESSIONS, draw),
-                    n_days=_N_DAYS,
-                    plug_in=plug_in,
-                ),
-                range(self._settings.draws),
-                self._settings.draws * len(self._vehicles) * _N_DAYS * 24,
-            )
-        return self._sessions[plug_in]
-
-
-def _over_fortnight(calendar: Calendar, season: str, values: np.ndarray) -> np.ndarray:
-    """Return the weekdays and weekends of a season over the fortnight; the last axis is the step.
-
-    A step without a value (an invalid one) counts as 0.
-    """
-    by_type = {
-        day.day_type: np.nan_to_num(values[..., calendar.day_slice(number)])
-        for number, day in enumerate(calendar.days)
-        if day.season == season
-    }
-    weekday = by_type.get(DayType.WEEKDAY, next(iter(by_type.values())))
-    return fortnight(weekday, by_type.get(DayType.WEEKEND, weekday), n_days=_N_DAYS)
 
 
 def _cut(
@@ -427,24 +277,3 @@ def _traces(dispatch: Dispatch) -> pd.DataFrame:
         "plugged": dispatch.plugged[0][chosen].ravel(),
     }
     return pd.DataFrame(columns)
-
-
-def _check(settings: ShapeSettings, load_kw: np.ndarray, premise_kw: np.ndarray | None) -> None:
-    """Raise all problems of the arguments of :func:`fleet_shapes`."""
-    steps, problems = settings.calendar.n_steps, settings.programme.validate("programme")
-    if np.shape(load_kw) != (steps,):
-        problems.append(Problem("load_kw", f"has shape {np.shape(load_kw)}, not ({steps},)"))
-    policies = {policy for policy, _ in settings.runs}
-    if Policy.EXPORT in policies and settings.event is None:
-        problems.append(Problem("event", "is needed for policy export"))
-    if Policy.V2H in policies and premise_kw is None:
-        problems.append(Problem("premise_kw", "is needed for policy v2h"))
-    problems += [
-        Problem("runs", f"unknown case {case!r}")
-        for case in dict.fromkeys(case for _, case in settings.runs)
-        if case not in settings.cases
-    ]
-    if settings.draws < 1:
-        problems.append(Problem("draws", f"{settings.draws} is not 1 or more"))
-    if problems:
-        raise InputError(problems)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FleetStage", "prepare_fleet", "runs_of", "shape_settings"]
 
-_PLACES: Final = 2  # a stream of random numbers of its own; the others are in loadshape.shapes
+_PLACES: Final = 2  # a stream of random numbers of its own; the others are in loadshape.season
 _NO_DRAWS: Final = 1
 _ALWAYS: Final = (Case.EXPECTED, Case.HIGH)
 

@@ -1,0 +1,123 @@
+"""A season's fortnight of a fleet under every run, on the same random numbers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from v2g_feeder.conventions import DayType, Policy
+from v2g_feeder.dispatch import fortnight, simulate
+from v2g_feeder.dispatch.draws import over_draws
+from v2g_feeder.fleet import draw_participation, draw_sessions, draw_vehicles, load_archetype
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from v2g_feeder.calendar import Calendar
+    from v2g_feeder.dispatch import Dispatch
+    from v2g_feeder.fleet import Sessions, Vehicles
+    from v2g_feeder.loadshape.settings import Run, ShapeSettings
+
+__all__ = ["SIZES", "fleet_vehicles", "simulate_season"]
+
+_VEHICLES, _SESSIONS, _CHANCE, SIZES = 1, 3, 4, 5  # independent streams of random numbers
+_N_DAYS: Final = 14
+
+
+def fleet_vehicles(settings: ShapeSettings) -> Vehicles:
+    """Draw the vehicles of all fleets; the same ones for the same seed."""
+    return draw_vehicles(settings.fleets, np.random.default_rng([settings.seed, _VEHICLES]))
+
+
+def simulate_season(
+    settings: ShapeSettings,
+    vehicles: Vehicles,
+    season: str,
+    load_kw: np.ndarray,
+    premise_kw: np.ndarray | None,
+) -> Iterator[tuple[Run, Dispatch]]:
+    """Simulate one season under every run, on the same random numbers.
+
+    Runs that cannot differ are simulated once: without an event, export is managed charging, and
+    uncontrolled charging does not depend on who is enrolled.
+    """
+    calendar = settings.calendar
+    number = list(dict.fromkeys(day.season for day in calendar.days)).index(season)
+    drawn = Drawn(settings, vehicles, season, number)
+    signal = _over_fortnight(calendar, season, load_kw)
+    premise = None if premise_kw is None else _over_fortnight(calendar, season, premise_kw)
+    done: dict[tuple[str, float, float, bool], Dispatch] = {}
+    for policy, name in settings.runs:
+        case = settings.cases[name]
+        event = settings.event if settings.has_event(season) else None
+        ran = Policy.MANAGED if policy == Policy.EXPORT and event is None else Policy(policy)
+        enrolled = case.enrolled if ran != Policy.UNCONTROLLED else 0.0
+        stated = bool(case.stated_error) and ran != Policy.UNCONTROLLED
+        key = (str(ran), case.plug_in, enrolled, stated)
+        if ran in (Policy.EXPORT, Policy.V2H) or key not in done:
+            done[key] = simulate(
+                vehicles,
+                drawn.sessions(case.plug_in),
+                ran,
+                case,
+                drawn.chance,
+                signal,
+                event if ran == Policy.EXPORT else None,
+                step_minutes=calendar.step_minutes,
+                programme=settings.programme,
+                premise_kw=premise if ran == Policy.V2H else None,
+            )
+        yield (policy, name), replace(done[key], case=case)
+
+
+class Drawn:
+    """The random numbers of a season: sessions by rate of plugging in, and who answers."""
+
+    def __init__(
+        self, settings: ShapeSettings, vehicles: Vehicles, season: str, number: int
+    ) -> None:
+        self._settings, self._vehicles, self._number = settings, vehicles, number
+        days = settings.calendar.days
+        self._months = next(day.months for day in days if day.season == season)
+        self._archetypes = [load_archetype(fleet.archetype) for fleet in settings.fleets]
+        self._sessions: dict[float, list[Sessions]] = {}
+        self.chance = [
+            draw_participation(len(vehicles), self._rng(_CHANCE, draw), n_days=_N_DAYS)
+            for draw in range(settings.draws)
+        ]
+
+    def _rng(self, stream: int, draw: int) -> np.random.Generator:
+        return np.random.default_rng([self._settings.seed, stream, self._number, draw])
+
+    def sessions(self, plug_in: float) -> list[Sessions]:
+        """Return the sessions of every draw at a rate of plugging in."""
+        if plug_in not in self._sessions:
+            self._sessions[plug_in] = over_draws(
+                lambda draw: draw_sessions(
+                    self._vehicles,
+                    self._archetypes,
+                    self._months,
+                    self._rng(_SESSIONS, draw),
+                    n_days=_N_DAYS,
+                    plug_in=plug_in,
+                ),
+                range(self._settings.draws),
+                self._settings.draws * len(self._vehicles) * _N_DAYS * 24,
+            )
+        return self._sessions[plug_in]
+
+
+def _over_fortnight(calendar: Calendar, season: str, values: np.ndarray) -> np.ndarray:
+    """Return the weekdays and weekends of a season over the fortnight; the last axis is the step.
+
+    A step without a value (an invalid one) counts as 0.
+    """
+    by_type = {
+        day.day_type: np.nan_to_num(values[..., calendar.day_slice(number)])
+        for number, day in enumerate(calendar.days)
+        if day.season == season
+    }
+    weekday = by_type.get(DayType.WEEKDAY, next(iter(by_type.values())))
+    return fortnight(weekday, by_type.get(DayType.WEEKEND, weekday), n_days=_N_DAYS)
