@@ -47,6 +47,7 @@ CONTROL_STATIC: Final = 0
 LOCKED: Final = -1
 _DAILY_MODE: Final = 1
 _CONTROLS_EXCEEDED: Final = 485
+_ADMITTANCE: Final = 2  # load model of the solution
 _WITH_DEFAULTS: Final = 1  # and with the data of files
 _REUSE_SYMBOLIC_FACTORISATION: Final = 2
 _WHOLE_MATRIX: Final = 2  # 1 is lines and transformers alone: loads would drop out
@@ -339,6 +340,10 @@ class Engine:
     def load_multiplier(self) -> float:
         """Return the factor by which the model multiplies loads that are not fixed or exempt."""
         return float(self._dss.Solution.LoadMult())
+
+    def loads_are_admittances(self) -> bool:
+        """Whether the model makes every load its nominal impedance (``Set LoadModel``)."""
+        return int(self._dss.Solution.LoadModel()) == _ADMITTANCE
 
     def source_amps(self) -> np.ndarray:
         """Return the complex current that the voltage sources inject, ``[node]``, after a solve."""

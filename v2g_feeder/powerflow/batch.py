@@ -26,7 +26,7 @@ from v2g_feeder.powerflow.kernels import (
     fill,
     solve_block,
 )
-from v2g_feeder.powerflow.loads import CVR, IMPEDANCE, LoadTable, multiplier
+from v2g_feeder.powerflow.loads import CVR, IMPEDANCE, POWER, LoadTable, multiplier
 from v2g_feeder.powerflow.readings import (
     Check,
     judge,
@@ -385,9 +385,9 @@ def fast_of(loads: LoadTable) -> Fast:
     """Say how each load phase is evaluated for a row of states."""
     count = len(loads)
     kind = np.ones(count, np.int64)
-    kind[np.isin(loads.model, (1, 6))] = 0
+    kind[loads.model == POWER] = 0
     shares = np.zeros((count, 6))
-    by_model = {2: (0, 0), 3: (2, 0), 5: (1, 1), 7: (2, 0)}
+    by_model = {2: (0, 0), 3: (2, 0), 5: (1, 1), 6: (2, 2), 7: (2, 0)}
     for model, (watts, vars_) in by_model.items():
         mine = np.flatnonzero(loads.model == model)
         shares[mine, watts] = 1.0

@@ -213,7 +213,7 @@ def _inject(loads: LoadArrays, fast: Fast, work: Work) -> None:
         put_row(square, 0, u)
         by_rows(fast, k, square, found)
         if not all_of(within(row_of(fast.low[k]), u, row_of(fast.high[k]))):
-            one_by_one(loads, fast, k, square, found)
+            one_by_one(loads, fast, k, square, found, work.kvar)
         g = row_at(found, 0) * row_at(work.kw, loads.row[k]) * (loads.watts[k] * scale)
         b = row_at(found, 1) * row_at(work.kvar, loads.vars_row[k]) * (loads.vars[k] * scale)
         amps_re, amps_im = g * x + b * y, g * y - b * x
@@ -253,19 +253,23 @@ def by_rows(fast: Fast, k: int, square: np.ndarray, found: np.ndarray) -> None:
 
 @compiled
 def one_by_one(
-    loads: LoadArrays, fast: Fast, k: int, square: np.ndarray, found: np.ndarray
+    loads: LoadArrays,
+    fast: Fast,
+    k: int,
+    square: np.ndarray,
+    found: np.ndarray,
+    kvar: np.ndarray,
 ) -> None:
     """Evaluate a load phase anew for the states outside the limits of the row's formula."""
     limits = (loads.vmin[k], loads.vmax[k], loads.vlow[k])
     for s in range(WIDTH):
         if not fast.low[k] < square[0, s] <= fast.high[k]:
+            v = np.sqrt(square[0, s])
             found[0, s], found[1, s] = multiplier(
-                loads.model[k],
-                np.sqrt(square[0, s]),
-                limits,
-                loads.exponents[k],
-                loads.zip_shares[k],
+                loads.model[k], v, limits, loads.exponents[k], loads.zip_shares[k]
             )
+            if loads.vars_row[k] != loads.row[k] and v <= limits[2] and loads.vars[k] != 0.0:
+                found[1, s] *= kvar[loads.row[k], s] * loads.vars_low[k] / loads.vars[k]
 
 
 @compiled

@@ -18,7 +18,9 @@ model        watts, in limits       vars, in limits        outside ``vmin < v <=
 ===========  =====================  =====================  ===========================
 
 Below ``vmin`` the current goes in a line down to that of the nominal impedance at ``vlow`` (model 6
-and 7: the impedance at ``vmin``), from there down every load is its nominal impedance.
+and 7: the impedance at ``vmin``), from there down every load is its nominal impedance. The vars of
+models 6 and 7 follow neither the load shape nor the model's load multiplier above ``vlow``, and
+both below.
 """
 
 from __future__ import annotations
@@ -35,8 +37,10 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["CVR", "IMPEDANCE", "LoadArrays", "LoadTable", "injections", "load_table", "multiplier"]
+__all__ = ["CVR", "IMPEDANCE", "POWER", "LoadArrays", "LoadTable", "injections", "load_table",
+           "multiplier"]  # fmt: skip
 
+POWER: Final = 1
 IMPEDANCE: Final = 2
 CVR: Final = 4
 _EV_LIMITS: Final = (0.5, 1.5)
@@ -50,6 +54,7 @@ class LoadArrays(NamedTuple):
     volts: np.ndarray
     watts: np.ndarray
     vars: np.ndarray
+    vars_low: np.ndarray
     row: np.ndarray
     vars_row: np.ndarray
     model: np.ndarray
@@ -72,6 +77,8 @@ class LoadTable:
         Rated voltage across the pair.
     watts, vars
         Nominal power of the phase at a multiplier of 1; positive draws.
+    vars_low
+        Of models 6 and 7, whose vars follow the shape below ``vlow`` alone: nominal vars there.
     row, vars_row
         Rows of the multipliers that scale watts and vars.
     model
@@ -91,6 +98,7 @@ class LoadTable:
     volts: np.ndarray
     watts: np.ndarray
     vars: np.ndarray
+    vars_low: np.ndarray
     row: np.ndarray
     vars_row: np.ndarray
     model: np.ndarray
@@ -155,6 +163,7 @@ def load_table(
                 rated,
                 load.kw * 1e3 * factor / len(pairs),
                 load.kvar * 1e3 * (1.0 if constant_vars else factor) / len(pairs),
+                load.kvar * 1e3 * factor / len(pairs),
                 row,
                 rows if constant_vars else row,
                 load.model,
@@ -191,7 +200,7 @@ def injections(points: pd.DataFrame, node_index: Mapping[str, int], first_row: i
         rated = point.kv * 1e3 / (np.sqrt(3.0) if not single and not point.delta else 1.0)
         row = first_row + number
         found += [
-            (one, other, rated, 1e3 / len(pairs), 1e3 / len(pairs), row, row, 1, *_EV_LIMITS, 0.5,
+            (one, other, rated, *[1e3 / len(pairs)] * 3, row, row, 1, *_EV_LIMITS, 0.5,
              (0.0, 0.0), np.zeros(7), True)
             for one, other in pairs
         ]  # fmt: skip

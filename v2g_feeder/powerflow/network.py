@@ -15,6 +15,7 @@ from scipy import sparse
 from scipy.sparse import linalg
 
 from v2g_feeder.errors import FeederError
+from v2g_feeder.powerflow.loads import CVR
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -150,7 +151,7 @@ class Network:
         weights = np.concatenate([np.ones((len(taps), 1)), share, share**2, closed], axis=1)
         tied = len(self.border)
         found = weights @ self._terms.reshape(len(self._terms), -1)
-        return np.asarray(found.reshape(-1, tied, tied))
+        return np.asarray(found.reshape(len(taps), tied, tied))
 
     @cached_property
     def _terms(self) -> np.ndarray:
@@ -246,6 +247,13 @@ def refuse(engine: Engine) -> None:
         for row in engine.properties("Load")
         if row["Enabled"] and row["RNeut"] >= 0
     ]
+    names += [
+        f"Load.{row['Name']} (its exponents follow a shape)"
+        for row in engine.properties("Load")
+        if row["Enabled"] and row.get("CVRCurve") and row["Model"] == CVR
+    ]
+    if engine.loads_are_admittances():
+        names.append("the option LoadModel=Admittance (every load an impedance)")
     if names:
         raise FeederError("the batch engine cannot represent " + ", ".join(names))
 

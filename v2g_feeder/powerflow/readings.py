@@ -126,7 +126,7 @@ def _distinct(network: Network, probe: Probe) -> tuple[np.ndarray, np.ndarray]:
     volts = np.abs(network.nominal_volts)
     keep: list[int] = []
     first = [0]
-    ends = np.append(probe.amp_start[1:], len(probe.amp_at))
+    ends = np.append(probe.amp_start, len(probe.amp_at))[1:]
     for begin, end in zip(probe.amp_start, ends, strict=True):
         kept: list[dict[int, complex]] = []
         for number in range(begin, end):
@@ -290,7 +290,7 @@ def load_check(
         by_rows(fast, k, square, found)
         regular = all_of(within(row_of(fast.low[k]), u, row_of(fast.high[k])))
         if not regular:
-            one_by_one(loads, fast, k, square, found)
+            one_by_one(loads, fast, k, square, found, work.kvar)
         nominal = row_at(work.kw, loads.row[k]) * (1e-3 * loads.watts[k])
         mine = row_at(found, 0) * u * nominal
         drawn = drawn + mine
