@@ -123,6 +123,8 @@ def test_without_a_zero_sequence_level_ground_faults_limit_nothing(ieee13):
 def test_blocks_make_no_difference(ieee13, monkeypatch):
     feeder, network, devices = ieee13
     whole = protection_capacity(feeder, network, devices, CANDIDATES)
-    monkeypatch.setattr("v2g_feeder.screening.protection_sizes._BLOCK", 2)
+    monkeypatch.setattr(
+        "v2g_feeder.screening.protection_sizes._BLOCK_BYTES", 16 * len(network.nodes) * 2
+    )
     parts = protection_capacity(feeder, network, devices, CANDIDATES)
     pd.testing.assert_frame_equal(whole, parts, rtol=1e-9)

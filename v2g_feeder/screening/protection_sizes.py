@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["CAPACITY_COLUMNS", "protection_capacity"]
 
 CAPACITY_COLUMNS: Final = ("point", "check", "kva", "device", "bus", "fault", "already")
-_BLOCK: Final = 128
+_BLOCK_BYTES: Final = 300_000_000  # of voltages held at a time
 _CHECKS: Final = (
     "fault_current_rise",
     "phase_reach",
@@ -97,11 +97,12 @@ def protection_capacity(
     wires = feeder.buses.index[feeder.buses["wiring"] == Wiring.THREE_WIRE]
     search = _Search(network, terminals, demands, figures, frozenset(str(bus) for bus in wires))
     columns = charger_columns(network, candidates)
+    size = max(1, _BLOCK_BYTES // (16 * len(network.nodes)))
     parts = [
-        search.block(figures.charger_factor * columns[:, start : start + _BLOCK].toarray())
-        for start in range(0, len(candidates), _BLOCK)
+        search.block(figures.charger_factor * columns[:, start : start + size].toarray())
+        for start in range(0, len(candidates), size)
     ]
-    return _table(candidates, parts, _CHECKS)
+    return _table(candidates, parts)
 
 
 def _demands(
@@ -157,6 +158,17 @@ def _reach(
     return [blank._replace(check=f"{element}_reach", floor_a=floor), loss]
 
 
+class _Place(NamedTuple):
+    """What limits a size: nothing, a bus, or a device."""
+
+    device: str
+    bus: str
+    fault: Fault | None
+
+
+_NOWHERE: Final = _Place("", "", None)
+
+
 class _Search:
     """One sweep over all faults for a block of candidates."""
 
@@ -176,7 +188,8 @@ class _Search:
         """Return size and place, ``[check, candidate]``, for currents ``[node, candidate]``."""
         count = amps.shape[1]
         self._kva = np.full((len(_CHECKS), count), np.inf)
-        self._place = np.full((len(_CHECKS), count), None, dtype=object)
+        self._at = np.zeros((len(_CHECKS), count), dtype=int)
+        self._places: list[_Place] = [_NOWHERE]
         network, weights = self._network, self._terminals.weights
         volts = np.concatenate([network.volts[:, None], network.solve(amps)], axis=1)
         through = weights @ volts
@@ -193,13 +206,15 @@ class _Search:
                 self._rise(bus, fault, np.abs(currents))
                 if reach is not None:
                     self._devices(bus, fault, asked, through - reach @ currents)
-        return self._kva, self._place
+        places = np.empty(len(self._places), dtype=object)
+        places[:] = self._places
+        return self._kva, places[self._at]
 
     def _rise(self, bus: str, fault: Fault, size: np.ndarray) -> None:
         """Take the rise of the fault current at a bus."""
         grid, each = size[:, :1], size[:, 1:]
         room = (1 + self._figures.fault_rise_pct / 100) * grid.max() - grid
-        self._keep("fault_current_rise", ("", bus, fault), _least(room, each))
+        self._keep("fault_current_rise", _Place("", bus, fault), _least(room, each))
 
     def _devices(self, bus: str, fault: Fault, asked: list[_Demand], amps: np.ndarray) -> None:
         """Take what each device sees of a fault."""
@@ -215,15 +230,16 @@ class _Search:
                 floor = np.nanmax([demand.floor_a, demand.keep * grid.max()])
                 # the phase that stays above the floor longest decides
                 kva = np.max(_ratio(grid - floor, each), axis=0)
-            self._keep(demand.check, (demand.device, bus, fault), kva)
+            self._keep(demand.check, _Place(demand.device, bus, fault), kva)
 
-    def _keep(self, check: str, place: tuple[str, str, Fault], kva: np.ndarray) -> None:
+    def _keep(self, check: str, place: _Place, kva: np.ndarray) -> None:
         """Keep the smaller sizes with their place."""
         row = self._row[check]
         lower = kva < self._kva[row]
-        self._kva[row, lower] = kva[lower]
-        for column in np.flatnonzero(lower):
-            self._place[row, column] = place
+        if lower.any():
+            self._kva[row, lower] = kva[lower]
+            self._at[row, lower] = len(self._places)
+            self._places.append(place)
 
 
 def _ratio(room: np.ndarray, each: np.ndarray) -> np.ndarray:
@@ -239,17 +255,14 @@ def _least(room: np.ndarray, each: np.ndarray) -> np.ndarray:
     return found
 
 
-def _table(
-    candidates: pd.DataFrame, parts: list[tuple[np.ndarray, np.ndarray]], checks: tuple[str, ...]
-) -> pd.DataFrame:
+def _table(candidates: pd.DataFrame, parts: list[tuple[np.ndarray, np.ndarray]]) -> pd.DataFrame:
     """Return sizes and places as the table."""
     rows = []
-    kva = np.concatenate([part[0] for part in parts], axis=1) if parts else np.zeros((0, 0))
-    place = np.concatenate([part[1] for part in parts], axis=1) if parts else np.zeros((0, 0))
+    sizes = np.concatenate([part[0] for part in parts], axis=1) if parts else np.zeros((0, 0))
+    places = np.concatenate([part[1] for part in parts], axis=1) if parts else np.zeros((0, 0))
     for number, label in enumerate(candidates.index):
-        for row, check in enumerate(checks):
-            size = float(kva[row, number])
-            device, bus, fault = place[row, number] or ("", "", None)
-            words = f"{fault.kind} {fault.phases}" if fault else ""
-            rows.append((label, check, max(size, 0.0), device, bus, words, size < 0))
+        for row, check in enumerate(_CHECKS):
+            kva, place = float(sizes[row, number]), places[row, number]
+            words = f"{place.fault.kind} {place.fault.phases}" if place.fault else ""
+            rows.append((label, check, max(kva, 0.0), place.device, place.bus, words, kva < 0))
     return pd.DataFrame(rows, columns=list(CAPACITY_COLUMNS))
