@@ -180,6 +180,10 @@ def test_what_an_engine_does_not_observe_is_not_screened():
     bare = solution(PLACES, STEPS, taps=np.ones((STEPS, 1)))
     assert screen(bare, PLACES, EVERY, bare).empty
     laid = Screen(PLACES, EVERY)
+    assert [str(item) for item in laid.unobserved(bare)] == [
+        "line_unbalance", "sequence_unbalance", "head_unbalance", "capacitor_operations",
+    ]  # fmt: skip
+    assert laid.unobserved(day()) == ()
     assert {str(item) for item in laid.criteria} == set(CASES)
     quiet = Screen(PLACES, Limits("v", EVERY.voltage, ((ALL, ALL),), thermal_pct=ALL))
     assert [str(item) for item in quiet.criteria] == [

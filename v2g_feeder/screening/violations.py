@@ -81,6 +81,14 @@ class Screen:
             )
         return self._by_season[season]
 
+    def unobserved(self, solution: Solution) -> tuple[Criterion, ...]:
+        """Return the criteria that have a limit and that this solution holds no values of.
+
+        They are not screened: neither a pass nor a violation is known.
+        """
+        steps = len(solution.reason)
+        return tuple(item.criterion for item in self.items() if len(item.values(solution)) != steps)
+
     def sudden_limit(self) -> np.ndarray:
         """Return the largest sudden change allowed, pu, ``[node]``."""
         return self._sudden_limit
