@@ -121,7 +121,7 @@ class BatchRunner:
         """Solve one day of up to ``WIDTH`` units."""
         bench, count, steps = self._bench, len(kw), self.circuit.steps_per_day
         filled = kw[np.minimum(np.arange(WIDTH), count - 1)].transpose(2, 1, 0)
-        exporting = (filled < -MIN_EXPORT_KW).any(axis=1)
+        exporting = np.asarray((filled < -MIN_EXPORT_KW).any(axis=1))
         wants = np.append(sudden, np.zeros(WIDTH - count, bool))
         self._day(first_step).into(bench)
         blocks: list[Block] = []

@@ -366,6 +366,16 @@ class ScreeningSection(Section):
     """Largest loading, percent of the basis; left out, the preset's."""
 
 
+class PowerFlowSection(Section):
+    """How states are solved; see ``studies/README.md``, Engines."""
+
+    engine: Literal["auto", "opendss"] = "auto"
+    """``auto``: the batch engine on the feeder's own matrix where it represents the model exactly,
+    checked against OpenDSS; ``opendss``: OpenDSS alone."""
+    check_units: int = Field(default=4, ge=0, le=10_000)
+    """Days (of one policy, case and draw) that OpenDSS solves again, drawn at random."""
+
+
 class StudySection(Section):
     """A study."""
 
@@ -388,6 +398,7 @@ class StudySection(Section):
     """Participation cases of your own, by name."""
     screening: ScreeningSection = Field(default_factory=ScreeningSection)
     protection: ProtectionSection | None = None
+    power_flow: PowerFlowSection = Field(default_factory=PowerFlowSection)
     draws: int = Field(default=10, ge=1, le=10_000)
     """Random realisations of the fleet's days."""
     seed: int = Field(default=1, ge=0)

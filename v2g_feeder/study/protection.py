@@ -133,13 +133,19 @@ def protection_summary(study: Study, table: pd.DataFrame | None) -> dict[str, An
         "violations": int(counts.get("violation", 0)),
         "unknown": int(counts.get("unknown", 0)),
         "head": head if head is None or isinstance(head, str) else head.model_dump(),
-        "rows": table.replace({np.nan: None}).to_dict("records"),
+        "rows": _worst_first(table).replace({np.nan: None}).to_dict("records"),
         "needs_full_study": list(NEEDS_FULL_STUDY),
         "figures": [
             {"name": item.setting, "value": item.figure, "mark": item.mark, "source": item.text}
             for item in section.settings().sources
         ],
     }
+
+
+def _worst_first(table: pd.DataFrame) -> pd.DataFrame:
+    """Return violations, then what is unknown, then what passes, each in the order it was in."""
+    order = table["status"].map({"violation": 0, "unknown": 1, "pass": 2})
+    return table.iloc[np.argsort(order.to_numpy(), kind="stable")]
 
 
 def _light_steps(study: Study, feeder: FeederStage) -> list[int]:

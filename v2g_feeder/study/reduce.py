@@ -62,6 +62,8 @@ class Reduced:
         Exporting phase that was kept for ``coincident_split``, by day.
     content
         Hash of arrays and tables so far.
+    unobserved
+        Criteria that have a limit and were not screened, since the engine does not observe them.
     """
 
     violations: pd.DataFrame
@@ -76,6 +78,7 @@ class Reduced:
     lost: dict[str, str]
     split_phase: dict[int, str]
     content: ContentHash
+    unobserved: tuple[str, ...] = ()
 
 
 class StudyReducer:
@@ -109,6 +112,7 @@ class StudyReducer:
         self._extremes: dict[tuple[str, str], dict[str, np.ndarray]] = {}
         self._reverse: dict[tuple[str, str], pd.DataFrame] = {}
         self._split: dict[int, str] = {}
+        self._unobserved: set[str] = set()
         self._content = ContentHash()
         self._write_fixed()
 
@@ -209,6 +213,7 @@ class StudyReducer:
         none = runs[Policy.NO_EV, Case.EXPECTED]
         self._file.write_day(run, day, solutions)
         whole = stacked(solutions)
+        self._unobserved.update(str(name) for name in self._screen.unobserved(whole))
         beside = runs.get(reference) if reference else None
         judged = _for_each(beside, len(solutions)) if beside else None
         season = str(self._study.calendar.days[day].season)
@@ -317,6 +322,7 @@ class StudyReducer:
             lost=lost,
             split_phase=self._split,
             content=self._content,
+            unobserved=tuple(sorted(self._unobserved)),
         )
 
 

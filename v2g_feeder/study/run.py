@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 from v2g_feeder.store import claim_folder
 from v2g_feeder.study.feeder_stage import FeederStage, prepare_feeder
 from v2g_feeder.study.fleet_stage import FleetStage, prepare_fleet
+from v2g_feeder.study.power_flow import DEADLINE_S, solve_study
 from v2g_feeder.study.protection import screen_study
-from v2g_feeder.study.reduce import Reduced, StudyReducer
-from v2g_feeder.study.units import Plan, plan_units, solve_unit, write_plan
-from v2g_feeder.workers import default_workers, run_alone, run_units
+from v2g_feeder.study.units import Plan, write_plan
+from v2g_feeder.workers import default_workers, run_alone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["notices", "prepare", "run_study"]
 
-DEADLINE_S: Final = 600.0
-"""Longest time that one unit, or the preparation of a feeder, may take."""
 _UNITS: Final = ".units"
 
 
@@ -89,10 +87,19 @@ def run_study(
     units_folder = out / _UNITS
     circuit = replace(feeder.circuit, points=fleet.points)
     write_plan(Plan(circuit, study.limits.reverse_flow_kw, fleet.kw), units_folder)
-    reduced = _solve(study, feeder, fleet, out, workers or default_workers(), tell)
+    workers = workers or default_workers()
+    reduced, use = solve_study(study, feeder, fleet, out, units_folder, workers, tell)
     tell("report", 0, 1)
     summary = write_results(
-        study, feeder, fleet, reduced, out, workers or default_workers(), command, protection
+        study,
+        feeder,
+        fleet,
+        reduced,
+        use,
+        out,
+        workers=workers,
+        command=command,
+        protection=protection,
     )
     shutil.rmtree(units_folder)
     tell("report", 1, 1)
@@ -113,38 +120,3 @@ def notices(feeder: FeederStage) -> list[str]:
                     f"largest difference {(modelled - measured).abs().max():.1f}"
                 )
     return lines
-
-
-def _solve(
-    study: Study,
-    feeder: FeederStage,
-    fleet: FleetStage,
-    out: Path,
-    workers: int,
-    tell: Callable[[str, int, int], None],
-) -> Reduced:
-    """Solve all units and reduce them, a day at a time, in the order of the calendar."""
-    same_as = plan_units(fleet.kw, study.calendar)
-    solved = list(dict.fromkeys(same_as.values()))
-    folder = out / _UNITS
-    reducer = StudyReducer(study, feeder, fleet, out)
-    waiting: dict[int, int] = {}
-    for unit in solved:
-        waiting[unit.day] = waiting.get(unit.day, 0) + 1
-    lost: dict[str, str] = {}
-    work = [(unit, (str(folder), unit)) for unit in solved]
-    tell("power flow", 0, len(solved))
-    next_day, done = 0, 0
-    try:
-        for outcome in run_units(solve_unit, work, workers=workers, deadline_s=DEADLINE_S):
-            done += 1
-            if outcome.lost:
-                lost[outcome.key.label] = outcome.lost
-            waiting[outcome.key.day] -= 1
-            while next_day in waiting and waiting[next_day] == 0:
-                reducer.add_day(next_day, same_as, folder, lost)
-                next_day += 1
-            tell("power flow", done, len(solved))
-    finally:
-        reducer.close()
-    return reducer.reduced(lost)

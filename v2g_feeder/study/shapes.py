@@ -28,7 +28,8 @@ from v2g_feeder.store import (
 from v2g_feeder.study.feeder_stage import prepare_feeder
 from v2g_feeder.study.fleet_stage import as_stored, prepare_fleet
 from v2g_feeder.study.package import SHAPES_FILE, export_case, write_parts
-from v2g_feeder.study.run import DEADLINE_S, notices
+from v2g_feeder.study.power_flow import DEADLINE_S
+from v2g_feeder.study.run import notices
 from v2g_feeder.study.summary import (
     event_steps,
     feeder_figures,

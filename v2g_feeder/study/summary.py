@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from v2g_feeder.study.config import Study
     from v2g_feeder.study.feeder_stage import FeederStage
     from v2g_feeder.study.fleet_stage import FleetStage
+    from v2g_feeder.study.power_flow import EngineUse
     from v2g_feeder.study.reduce import Reduced
 
 __all__ = [
@@ -46,7 +47,7 @@ __all__ = [
 
 
 def summarise(
-    study: Study, feeder: FeederStage, fleet: FleetStage, reduced: Reduced
+    study: Study, feeder: FeederStage, fleet: FleetStage, reduced: Reduced, use: EngineUse
 ) -> dict[str, Any]:
     """Return the contents of ``summary.json``, the content hash left out."""
     content = study.content
@@ -56,7 +57,8 @@ def summarise(
         "question": content.question,
         "feeder": feeder_figures(study, feeder),
         "study": study_figures(study, fleet),
-        "conditions": _conditions(study, feeder),
+        "conditions": [*_conditions(study, feeder), *_engine(use)],
+        "engine": use.record(),
         "head": _head(study, reduced),
         "events": _events(study, fleet, reduced),
         "harm_and_relief": records(reduced.relief),
@@ -179,12 +181,38 @@ def _conditions(study: Study, feeder: FeederStage) -> list[dict[str, str]]:
             f"with seed {study.content.seed} and kept for every draw",
         },
         {"condition": "chargers", "value": "constant power at unity power factor"},
-        {
-            "condition": "engine",
-            "value": f"{engine_version()}, tolerance {TOLERANCE:g}; every number "
-            "is solved by OpenDSS",
-        },
     ]
+
+
+def _engine(use: EngineUse) -> list[dict[str, str]]:
+    """Return which engine solved the study, and how the batch engine compares with OpenDSS."""
+    opendss = f"{engine_version()}, tolerance {TOLERANCE:g}"
+    if use.name == "opendss":
+        value = f"{opendss}; every number is solved by OpenDSS"
+        value += f", not by the batch engine: {use.why}" if use.why else ""
+    else:
+        value = (
+            f"batch engine on the feeder's own admittance matrix as {engine_version()} builds it, "
+            f"tolerance {TOLERANCE:g}; the base load is calibrated with OpenDSS"
+        )
+        if use.by_opendss:
+            value += f"; {len(use.by_opendss)} days of runs it lost are solved by OpenDSS"
+    rows = [{"condition": "engine", "value": value}]
+    if use.comparison is not None:
+        found = use.comparison
+        same = found.steps - found.other_state
+        rows.append(
+            {
+                "condition": "check against OpenDSS",
+                "value": f"{found.units} days of runs drawn at random, {found.steps} steps, solved "
+                f"by both: {same} end in the same taps, banks and validity; there the largest "
+                f"differences are {found.v_pu:.1e} pu, {found.loading_pct:.1e} % loading and "
+                f"{found.flow_kw:.1e} kW",
+            }
+        )
+    elif use.name == "batch":
+        rows.append({"condition": "check against OpenDSS", "value": "none: check_units is 0"})
+    return rows
 
 
 def _head(study: Study, reduced: Reduced) -> list[dict[str, Any]]:

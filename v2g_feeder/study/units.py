@@ -1,4 +1,7 @@
-"""Units of work: one day of one (policy, case, draw), solved in a worker, one file each."""
+"""Units of work: one day of one (policy, case, draw), solved in a worker, one file each.
+
+OpenDSS solves them one by one, the batch engine those of a day side by side.
+"""
 
 from __future__ import annotations
 
@@ -13,18 +16,31 @@ import numpy as np
 
 from v2g_feeder.conventions import Policy
 from v2g_feeder.feeder.engine import shared_engine
+from v2g_feeder.powerflow.days import BatchRunner
 from v2g_feeder.powerflow.opendss import Circuit, Runner
 from v2g_feeder.powerflow.solution import Solution
 from v2g_feeder.store import load_arrays, save_arrays
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from v2g_feeder.calendar import Calendar
 
-__all__ = ["Plan", "Unit", "load_solution", "plan_units", "solve_unit", "write_plan"]
+__all__ = [
+    "Comparison",
+    "Plan",
+    "Unit",
+    "compare_engines",
+    "load_solution",
+    "lost_solution",
+    "plan_units",
+    "solve_side_by_side",
+    "solve_unit",
+    "write_plan",
+]
 
 _PLAN = "plan.pickle"
+_SAME_TAP = 1e-6  # per unit
 
 
 class Unit(NamedTuple):
@@ -83,19 +99,99 @@ def _runner(folder: str) -> tuple[Plan, Runner]:
     return plan, Runner(shared_engine(), plan.circuit, plan.reverse_limits_kw)
 
 
-def solve_unit(folder: str, unit: Unit) -> str:
-    """Solve a unit and write its file; returns the file's path.
+@lru_cache(maxsize=1)
+def _batch_runner(folder: str) -> BatchRunner:
+    """Return this process's batch engine of a plan."""
+    return BatchRunner(_runner(folder)[1])
+
+
+def _power(plan: Plan, unit: Unit) -> np.ndarray:
+    """Return the injections of a unit, ``[point, step]``."""
+    steps = plan.circuit.steps_per_day
+    whole = plan.kw[unit.policy, unit.case][unit.draw]
+    return np.asarray(whole[:, unit.day * steps : (unit.day + 1) * steps])
+
+
+def _by_opendss(folder: str, unit: Unit) -> Solution:
+    """Solve a unit with OpenDSS."""
+    plan, runner = _runner(folder)
+    first = unit.day * plan.circuit.steps_per_day
+    return runner.run(first, _power(plan, unit), sudden=unit.policy == Policy.EXPORT)
+
+
+def _by_batch(folder: str, units: Sequence[Unit]) -> list[Solution]:
+    """Solve units of one day side by side."""
+    plan, _ = _runner(folder)
+    kw = np.array([_power(plan, unit) for unit in units])
+    sudden = np.array([unit.policy == Policy.EXPORT for unit in units])
+    first = units[0].day * plan.circuit.steps_per_day
+    return _batch_runner(folder).run(first, kw, sudden=sudden)
+
+
+def _save(folder: str, unit: Unit, solution: Solution) -> None:
+    """Write the file of a unit."""
+    path = Path(folder) / f"{unit.label}.npz"
+    save_arrays(path, {item.name: getattr(solution, item.name) for item in fields(Solution)})
+
+
+def solve_unit(folder: str, unit: Unit) -> None:
+    """Solve a unit with OpenDSS and write its file.
 
     The same plan and unit give the same bytes, whatever was solved before.
     """
-    plan, runner = _runner(folder)
-    steps = runner.circuit.steps_per_day
-    day = slice(unit.day * steps, (unit.day + 1) * steps)
-    kw = plan.kw[unit.policy, unit.case][unit.draw][:, day]
-    solution = runner.run(day.start, kw, sudden=unit.policy == Policy.EXPORT)
-    path = Path(folder) / f"{unit.label}.npz"
-    save_arrays(path, {item.name: getattr(solution, item.name) for item in fields(Solution)})
-    return str(path)
+    _save(folder, unit, _by_opendss(folder, unit))
+
+
+def solve_side_by_side(folder: str, units: Sequence[Unit]) -> None:
+    """Solve units of one day with the batch engine and write their files.
+
+    The same plan and unit give the same bytes, whatever is solved beside it.
+    """
+    for unit, solution in zip(units, _by_batch(folder, units), strict=True):
+        _save(folder, unit, solution)
+
+
+class Comparison(NamedTuple):
+    """How the batch engine compares with OpenDSS on some units.
+
+    Parameters
+    ----------
+    units, steps
+        How many were solved by both.
+    other_state
+        Steps in which taps, banks or validity are not the same.
+    v_pu, loading_pct, flow_kw
+        Largest difference in the other steps.
+    """
+
+    units: int
+    steps: int
+    other_state: int
+    v_pu: float
+    loading_pct: float
+    flow_kw: float
+
+
+def compare_engines(folder: str, units: Sequence[Unit]) -> Comparison:
+    """Solve units with both engines and compare all steps."""
+    largest = dict.fromkeys(("v_pu", "loading_pct", "flow_kw"), 0.0)
+    steps = other = 0
+    for unit in units:
+        reference, (found,) = _by_opendss(folder, unit), _by_batch(folder, [unit])
+        same = (reference.reason == found.reason) & np.array(
+            [
+                np.allclose(one, two, atol=_SAME_TAP)
+                for one, two in zip(reference.taps, found.taps, strict=True)
+            ]
+        )
+        same &= (reference.capacitor_steps == found.capacitor_steps).all(axis=1)
+        steps += len(same)
+        other += int((~same).sum())
+        kept = same & reference.valid
+        for name, value in largest.items():
+            apart = np.abs(getattr(reference, name)[kept] - getattr(found, name)[kept])
+            largest[name] = float(max(value, np.nanmax(apart, initial=0.0)))
+    return Comparison(len(units), steps, other, **largest)
 
 
 def load_solution(path: Path) -> Solution:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from v2g_feeder.study.config import Study
     from v2g_feeder.study.feeder_stage import FeederStage
     from v2g_feeder.study.fleet_stage import FleetStage
+    from v2g_feeder.study.power_flow import EngineUse
     from v2g_feeder.study.reduce import Reduced
 
 __all__ = ["exported_first", "manifest_of", "write_results"]
@@ -50,7 +51,9 @@ def write_results(
     feeder: FeederStage,
     fleet: FleetStage,
     reduced: Reduced,
+    use: EngineUse,
     out: Path,
+    *,
     workers: int,
     command: str,
     protection: pd.DataFrame | None = None,
@@ -74,7 +77,7 @@ def write_results(
     write_text(
         out / "study.yaml", yaml.safe_dump(study.resolved(), sort_keys=False, allow_unicode=True)
     )
-    summary = summarise(study, feeder, fleet, reduced)
+    summary = summarise(study, feeder, fleet, reduced, use)
     summary["protection"] = protection_summary(study, protection)
     summary["content_sha256"] = reduced.content.hexdigest()
     write_parts(replace(feeder.circuit, points=fleet.points), out / "opendss")
