@@ -62,7 +62,9 @@ def test_table_and_summary(result):
     assert found["violations"] == int((table["status"] == "violation").sum())
     assert {row["name"] for row in found["figures"]} >= {"charger_factor", "reach_factor"}
     stored = json.loads((folder / "summary.json").read_text())
-    assert stored["protection"]["rows"][0]["device"] == "feeder breaker"
+    statuses = [row["status"] for row in stored["protection"]["rows"]]
+    assert statuses == sorted(statuses, key=["violation", "unknown", "pass"].index)
+    assert len(statuses) == len(table)
     manifest = json.loads((folder / "manifest.json").read_text())
     assert "devices.csv" in [entry["file"].rsplit("/", 1)[-1] for entry in manifest["inputs"]]
 
