@@ -22,7 +22,6 @@ from v2g_feeder.feeder.secondary import (
     customers_of_loads,
 )
 from v2g_feeder.loadshape import no_points
-from v2g_feeder.powerflow.days import BatchRunner
 from v2g_feeder.powerflow.opendss import Circuit, Runner
 from v2g_feeder.powerflow.solution import Observed, Reason
 from v2g_feeder.screening import Screen, is_file_name
@@ -69,8 +68,6 @@ class FeederStage:
         Names as the model wrote them, by lower-case name.
     step_s
         Seconds that a step took to solve, for estimates.
-    batch_refusal
-        Why the batch engine cannot be used; empty where it can.
     """
 
     circuit: Circuit
@@ -86,7 +83,6 @@ class FeederStage:
     files: tuple[Path, ...]
     names: Mapping[str, str]
     step_s: float
-    batch_refusal: str
 
 
 def prepare_feeder(study: Study) -> FeederStage:
@@ -157,17 +153,7 @@ def prepare_feeder(study: Study) -> FeederStage:
         files=(*scanned.files, *_data_files(study)),
         names=dict(scanned.names),
         step_s=step_s,
-        batch_refusal=_batch_refusal(runner),
     )
-
-
-def _batch_refusal(runner: Runner) -> str:
-    """Return why the batch engine cannot represent a circuit; empty if it can."""
-    try:
-        BatchRunner(runner)
-    except FeederError as error:
-        return str(error)
-    return ""
 
 
 def _data_files(study: Study) -> tuple[Path, ...]:

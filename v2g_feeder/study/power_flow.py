@@ -23,10 +23,10 @@ from v2g_feeder.study.units import (
     solve_side_by_side,
     solve_unit,
 )
-from v2g_feeder.workers import run_units
+from v2g_feeder.workers import Outcome, run_units
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from v2g_feeder.study.config import Study
@@ -37,6 +37,7 @@ __all__ = ["EngineUse", "solve_study"]
 
 DEADLINE_S: Final = 600.0
 """Longest time that one unit, or the preparation of a feeder, may take."""
+_CHECK: Final = "check"
 _SHARE_OTHER: Final = 0.01  # of the steps compared may end in other taps, on a band's very edge
 _V_PU, _LOADING_PCT = 2e-6, 0.02  # largest difference at equal taps; results are single precision
 
@@ -70,16 +71,23 @@ class EngineUse:
         return found
 
 
-class _Folder:
+class _Days:
     """Hands days to the reducer, in the order of the calendar, once all their units are there."""
 
-    def __init__(self, reducer: StudyReducer, same_as: dict[Unit, Unit], folder: Path) -> None:
-        self._reducer, self._same_as, self._folder = reducer, same_as, folder
+    def __init__(
+        self,
+        reducer: StudyReducer,
+        same_as: dict[Unit, Unit],
+        folder: Path,
+        tell: Callable[[int], None],
+    ) -> None:
+        self._reducer, self._same_as, self._folder, self._tell = reducer, same_as, folder, tell
         self._waiting = Counter(unit.day for unit in dict.fromkeys(same_as.values()))
-        self._next = 0
+        self._next = self._done = 0
         self.lost: dict[str, str] = {}
+        tell(0)
 
-    def add(self, units: Iterable[Unit], lost: str = "") -> None:
+    def add(self, units: Sequence[Unit], lost: str = "") -> None:
         """Note units that are solved, or lost for a reason."""
         for unit in units:
             self._waiting[unit.day] -= 1
@@ -88,6 +96,8 @@ class _Folder:
         while self._next in self._waiting and not self._waiting[self._next]:
             self._reducer.add_day(self._next, self._same_as, self._folder, self.lost)
             self._next += 1
+        self._done += len(units)
+        self._tell(self._done)
 
 
 def solve_study(
@@ -123,41 +133,71 @@ def solve_study(
     """
     same_as = plan_units(fleet.kw, study.calendar)
     units = list(dict.fromkeys(same_as.values()))
-    section = study.content.power_flow
-    use = EngineUse("opendss") if section.engine == "opendss" else EngineUse("batch")
-    if use.name == "batch" and feeder.batch_refusal:
-        use = EngineUse("opendss", feeder.batch_refusal)
-    if use.name == "batch" and section.check_units:
-        use = _compared(folder, units, section.check_units, study.content.seed)
     reducer = StudyReducer(study, feeder, fleet, out)
-    days = _Folder(reducer, same_as, folder)
-    tell("power flow", 0, len(units))
-    done = 0
+    days = _Days(reducer, same_as, folder, lambda done: tell("power flow", done, len(units)))
     try:
-        left = units
-        if use.name == "batch":
-            left = []
-            jobs = [(group, (str(folder), group)) for group in _side_by_side(units)]
-            for outcome in run_units(
-                solve_side_by_side, jobs, workers=workers, deadline_s=DEADLINE_S
-            ):
-                if outcome.lost:
-                    left += outcome.key
-                    continue
-                days.add(outcome.key)
-                done += len(outcome.key)
-                tell("power flow", done, len(units))
-            use = EngineUse(
-                use.name, use.why, use.comparison, tuple(unit.label for unit in sorted(left))
-            )
+        use, left = EngineUse("opendss"), units
+        if study.content.power_flow.engine == "auto":
+            use, left = _by_batch(study, units, days, folder, workers)
         work = [(unit, (str(folder), unit)) for unit in left]
         for outcome in run_units(solve_unit, work, workers=workers, deadline_s=DEADLINE_S):
             days.add([outcome.key], outcome.lost)
-            done += 1
-            tell("power flow", done, len(units))
     finally:
         reducer.close()
     return reducer.reduced(days.lost), use
+
+
+def _by_batch(
+    study: Study, units: list[Unit], days: _Days, folder: Path, workers: int
+) -> tuple[EngineUse, list[Unit]]:
+    """Solve what the batch engine can; return what is left to OpenDSS.
+
+    A sample is solved by both engines first. Nothing is handed on before they agree.
+    """
+    count = study.content.power_flow.check_units
+    picked = np.random.default_rng(study.content.seed).permutation(len(units))[:count]
+    sample = tuple(units[number] for number in sorted(picked))
+    jobs: list[tuple[Any, tuple[Any, ...]]] = [(_CHECK, (_CHECK, str(folder), sample))]
+    jobs += [(group, ("", str(folder), group)) for group in _side_by_side(units)]
+    use: EngineUse | None = None if sample else EngineUse("batch")
+    ready: list[tuple[Unit, ...]] = []
+    left: list[Unit] = []
+    for outcome in run_units(
+        _job, jobs if sample else jobs[1:], workers=workers, deadline_s=DEADLINE_S
+    ):
+        if outcome.key == _CHECK:
+            use = _judged(outcome)
+            if use.name == "opendss":
+                return use, units
+        elif outcome.lost or outcome.result:
+            left += outcome.key
+        else:
+            ready.append(outcome.key)
+        while use and ready:
+            days.add(ready.pop(0))
+    by_opendss = tuple(unit.label for unit in sorted(left))
+    return EngineUse("batch", "", use.comparison if use else None, by_opendss), left
+
+
+def _job(kind: str, folder: str, units: tuple[Unit, ...]) -> Comparison | str:
+    """Compare both engines on units, or solve units side by side; in a worker."""
+    return compare_engines(folder, units) if kind == _CHECK else solve_side_by_side(folder, units)
+
+
+def _judged(outcome: Outcome[Comparison | str]) -> EngineUse:
+    """Return which engine the study is solved with, from the comparison of both."""
+    found = outcome.result
+    if found is None:
+        return EngineUse("opendss", f"the comparison of both engines was lost: {outcome.lost}")
+    if isinstance(found, str):
+        return EngineUse("opendss", found)
+    if found.other_state > _SHARE_OTHER * found.steps:
+        why = f"taps, banks or validity differ in {found.other_state} of {found.steps} steps"
+        return EngineUse("opendss", why, found)
+    if found.v_pu > _V_PU or found.loading_pct > _LOADING_PCT:
+        why = f"voltages differ by {found.v_pu:.1e} pu, loadings by {found.loading_pct:.1e} %"
+        return EngineUse("opendss", why, found)
+    return EngineUse("batch", "", found)
 
 
 def _side_by_side(units: Iterable[Unit]) -> list[tuple[Unit, ...]]:
@@ -170,21 +210,3 @@ def _side_by_side(units: Iterable[Unit]) -> list[tuple[Unit, ...]]:
         for mine in by_day.values()
         for first in range(0, len(mine), WIDTH)
     ]
-
-
-def _compared(folder: Path, units: list[Unit], count: int, seed: int) -> EngineUse:
-    """Solve a sample with both engines; where they do not agree, the study is OpenDSS's."""
-    picked = np.random.default_rng(seed).permutation(len(units))[:count]
-    sample = [units[number] for number in sorted(picked)]
-    work = [("", (str(folder), sample))]
-    (outcome,) = run_units(compare_engines, work, workers=1, deadline_s=DEADLINE_S)
-    if outcome.lost:
-        return EngineUse("opendss", f"the comparison of both engines was lost: {outcome.lost}")
-    found: Comparison = outcome.result  # type: ignore[assignment]
-    if found.other_state > _SHARE_OTHER * found.steps:
-        why = f"taps, banks or validity differ in {found.other_state} of {found.steps} steps"
-        return EngineUse("opendss", why, found)
-    if found.v_pu > _V_PU or found.loading_pct > _LOADING_PCT:
-        why = f"voltages differ by {found.v_pu:.1e} pu, loadings by {found.loading_pct:.1e} %"
-        return EngineUse("opendss", why, found)
-    return EngineUse("batch", "", found)

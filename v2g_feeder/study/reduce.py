@@ -151,7 +151,7 @@ class StudyReducer:
             if unit.day != day:
                 continue
             if solved.label not in files and solved.label not in lost:
-                files[solved.label] = load_solution(folder / f"{solved.label}.npz")
+                files[solved.label] = load_solution(folder / f"{solved.label}.pickle")
             solution = files.get(solved.label)
             if solution is None:
                 solution = lost_solution(self._blank(files), Reason.CRASHED)
@@ -162,7 +162,7 @@ class StudyReducer:
         for run, solutions in runs.items():
             self._take(run, day, solutions, runs)
         for label in files:
-            (folder / f"{label}.npz").unlink()
+            (folder / f"{label}.pickle").unlink()
 
     def _blank(self, files: Mapping[str, Solution]) -> Solution:
         """Return some solution, for its shape."""

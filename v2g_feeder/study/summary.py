@@ -72,7 +72,7 @@ def summarise(
         "funnel": records(fleet.funnel),
         "shortfall": shortfall_by_run(fleet),
         "validity": _validity(study, feeder, reduced),
-        "unknowns": _unknowns(feeder, reduced),
+        "unknowns": _unknowns(study, feeder, reduced),
         "findings": [
             {
                 "kind": finding.kind,
@@ -384,7 +384,7 @@ def _head_check(feeder: FeederStage) -> dict[str, float] | None:
     }
 
 
-def _unknowns(feeder: FeederStage, reduced: Reduced) -> list[str]:
+def _unknowns(study: Study, feeder: FeederStage, reduced: Reduced) -> list[str]:
     """Return, in sentences, what this study cannot say."""
     found = []
     missing = len(unknowns(feeder.observed))
@@ -393,8 +393,21 @@ def _unknowns(feeder: FeederStage, reduced: Reduced) -> list[str]:
             f"thermal loading is unknown at {missing} of {len(feeder.observed.elements)} series "
             "elements, which state no rating"
         )
+    if np.isfinite(study.limits.emergency_pct):
+        ratio = feeder.observed.elements.get("emergency_ratio")
+        bare = len(feeder.observed.elements) if ratio is None else int(ratio.isna().sum())
+        found.append(
+            f"the emergency rating is unknown at {bare} of {len(feeder.observed.elements)} series "
+            "elements: it counts only where the model states it and a normal rating"
+        )
+    if reduced.unobserved:
+        names = ", ".join(name.replace("_", " ") for name in reduced.unobserved)
+        found.append(f"not screened, since the engine of this study does not observe it: {names}")
+    screened = study.content.protection is not None
     found += [
-        "protection, flicker, harmonics and dynamics are not screened",
+        "flicker, harmonics and dynamics are not screened"
+        if screened
+        else "protection, flicker, harmonics and dynamics are not screened",
         (
             "ramps and delays within a step are not resolved; sudden changes are taken at step "
             "boundaries, with regulators locked"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from v2g_feeder.conventions import Policy
+from v2g_feeder.errors import FeederError
 from v2g_feeder.feeder.engine import shared_engine
 from v2g_feeder.powerflow.days import BatchRunner
 from v2g_feeder.powerflow.opendss import Circuit, Runner
@@ -130,7 +131,7 @@ def _by_batch(folder: str, units: Sequence[Unit]) -> list[Solution]:
 
 def _save(folder: str, unit: Unit, solution: Solution) -> None:
     """Write the file of a unit."""
-    path = Path(folder) / f"{unit.label}.npz"
+    path = Path(folder) / f"{unit.label}.pickle"
     save_arrays(path, {item.name: getattr(solution, item.name) for item in fields(Solution)})
 
 
@@ -142,13 +143,23 @@ def solve_unit(folder: str, unit: Unit) -> None:
     _save(folder, unit, _by_opendss(folder, unit))
 
 
-def solve_side_by_side(folder: str, units: Sequence[Unit]) -> None:
+def solve_side_by_side(folder: str, units: Sequence[Unit]) -> str:
     """Solve units of one day with the batch engine and write their files.
 
     The same plan and unit give the same bytes, whatever is solved beside it.
+
+    Returns
+    -------
+    str
+        Why the batch engine cannot represent the model; empty if it can.
     """
-    for unit, solution in zip(units, _by_batch(folder, units), strict=True):
+    try:
+        solutions = _by_batch(folder, units)
+    except FeederError as error:
+        return str(error)
+    for unit, solution in zip(units, solutions, strict=True):
         _save(folder, unit, solution)
+    return ""
 
 
 class Comparison(NamedTuple):
@@ -172,8 +183,18 @@ class Comparison(NamedTuple):
     flow_kw: float
 
 
-def compare_engines(folder: str, units: Sequence[Unit]) -> Comparison:
-    """Solve units with both engines and compare all steps."""
+def compare_engines(folder: str, units: Sequence[Unit]) -> Comparison | str:
+    """Solve units with both engines and compare all steps.
+
+    Returns
+    -------
+    Comparison or str
+        Why the batch engine cannot represent the model, if it cannot.
+    """
+    try:
+        _batch_runner(folder)
+    except FeederError as error:
+        return str(error)
     largest = dict.fromkeys(("v_pu", "loading_pct", "flow_kw"), 0.0)
     steps = other = 0
     for unit in units:
