@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from v2g_feeder.powerflow.border import border_of, invert
 from v2g_feeder.powerflow.controls import control_work, sample
 from v2g_feeder.powerflow.factor import factorise
 from v2g_feeder.powerflow.kernels import (
@@ -54,7 +55,6 @@ TOLERANCE: Final = 1e-9
 """Largest remaining error of a voltage across a load, per unit."""
 _MOST_ITERATIONS: Final = 300
 _MOST_CONTROL_ITERATIONS: Final = 200
-_KEPT: Final = 4096  # inverses at the border
 
 
 @dataclass(frozen=True)
@@ -170,12 +170,12 @@ class BatchSolver:
         self.network, self.loads, self.probe = network, loads, probe
         self.tolerance = tolerance
         self._rows = rows
-        self._factor, self.place, self._left = factorise(network)
+        self._factor, self.place, left = factorise(network)
+        self._border = border_of(network, left)
         self._regulators, self._banks = controls(self.place)
         self._arrays = loads.arrays(self.place)
         self._fast = fast_of(loads)
         self._places = places(network, probe, self.place)
-        self._inverses: dict[tuple[bytes, bytes], np.ndarray] = {}
         size = len(self.place)
         self._source = np.zeros(size + 1, complex)
         self._source[self.place] = network.source_amps
@@ -212,7 +212,7 @@ class BatchSolver:
 
     def bench(self) -> Bench:
         """Return the arrays of a block, at the network's own taps and at no-load voltages."""
-        size, loads, tied = len(self.place) + 1, len(self.loads), len(self._left)
+        size, loads, tied = len(self.place) + 1, len(self.loads), len(self._border.re)
         shapes = {
             "re": (size,), "im": (size,), "load_re": (loads,), "load_im": (loads,),
             "border_re": (tied, tied), "border_im": (tied, tied),
@@ -273,9 +273,8 @@ class BatchSolver:
         own.due[:], own.back_due[:], own.switch_due[:] = np.inf, np.inf, np.inf
         own.opened[:] = False
         for _ in range(_MOST_CONTROL_ITERATIONS):
-            if len(self._left):
-                inverse = self._inverse(own.taps.T, own.closed.T)
-                work.border_re[:], work.border_im[:] = inverse.real, inverse.imag
+            if len(self._border.re):
+                invert(self._border, own.taps, own.closed, work)
             solve_block(
                 self._factor,
                 self._arrays,
@@ -312,7 +311,7 @@ class BatchSolver:
         failed = work.status != CONVERGED
         reason[failed] = Reason.NOT_CONVERGED
         for array in (v_pu, loading, flows, head, losses, *unbalance, amps):
-            array[..., failed] = np.nan
+            array[..., failed] = np.nan if array.dtype == float else complex(np.nan, np.nan)
         mine = slice(count)
         return Block(
             first,
@@ -355,18 +354,6 @@ class BatchSolver:
     def volts(self, bench: Bench) -> np.ndarray:
         """Return the complex voltages of a bench in the feeder's node order, ``[node, state]``."""
         return np.asarray((bench.work.re + 1j * bench.work.im)[self.place])
-
-    def _inverse(self, taps: np.ndarray, closed: np.ndarray) -> np.ndarray:
-        """Return the inverse of each state's matrix at the border, ``[border, border, state]``."""
-        keys = [(tap.tobytes(), bank.tobytes()) for tap, bank in zip(taps, closed, strict=True)]
-        new = {key: row for row, key in enumerate(keys) if key not in self._inverses}
-        if new:
-            rows = list(new.values())
-            own = self.network.variable(taps[rows], closed[rows])
-            if len(self._inverses) > _KEPT:
-                self._inverses = {key: self._inverses[key] for key in keys if key not in new}
-            self._inverses |= dict(zip(new, np.linalg.inv(self._left + own), strict=True))
-        return np.stack([self._inverses[key] for key in keys], axis=-1)
 
     def _head_kva(self, work: Work) -> np.ndarray:
         """Return the power from all sources, kVA, ``[state]``."""

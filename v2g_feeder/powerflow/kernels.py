@@ -304,8 +304,7 @@ def solve_block(
     for s in range(WIDTH):
         work.hold[0, s] = 1.0 if settled[s] else 0.0
         if not settled[s]:
-            work.status[s] = RUNNING
-    work.iterations[:] = 0
+            work.status[s], work.iterations[s] = RUNNING, 0
     work.best[:] = np.inf
     work.since[:] = 0
     for iteration in range(most + 1):
