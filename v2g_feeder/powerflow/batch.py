@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -40,6 +40,7 @@ from v2g_feeder.powerflow.readings import (
 )
 from v2g_feeder.powerflow.rows import WIDTH
 from v2g_feeder.powerflow.solution import Reason
+from v2g_feeder.powerflow.spots import no_spots
 from v2g_feeder.powerflow.unbalance import line_unbalance_pct, sequence_unbalance_pct
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     from v2g_feeder.powerflow.network import Network
     from v2g_feeder.powerflow.probe import Probe
 
-__all__ = ["BatchSolver", "Bench", "Block", "States"]
+__all__ = ["BatchSolver", "Bench", "Block", "Gauge", "States"]
 
 TOLERANCE: Final = 1e-9
 """Largest remaining error of a voltage across a load, per unit."""
@@ -138,6 +139,20 @@ class Bench:
     controls: ControlWork
 
 
+class Gauge(NamedTuple):
+    """What most limits are set on, for a whole bench; shapes and signs as of :class:`Block`.
+
+    Numbers of states that did not converge are NaN.
+    """
+
+    v_pu: np.ndarray
+    loading_pct: np.ndarray
+    flow_kw: np.ndarray
+    head_kva: np.ndarray
+    losses_kw: np.ndarray
+    reason: np.ndarray
+
+
 class BatchSolver:
     """A network with loads, factorised once.
 
@@ -210,8 +225,14 @@ class BatchSolver:
             for future in ahead:
                 yield future.result()
 
-    def bench(self) -> Bench:
-        """Return the arrays of a block, at the network's own taps and at no-load voltages."""
+    def bench(self, slots: int = 0) -> Bench:
+        """Return the arrays of a block, at the network's own taps and at no-load voltages.
+
+        Parameters
+        ----------
+        slots
+            Number of load phases that each state may have at places of its own.
+        """
         size, loads, tied = len(self.place) + 1, len(self.loads), len(self._border.re)
         shapes = {
             "re": (size,), "im": (size,), "load_re": (loads,), "load_im": (loads,),
@@ -223,7 +244,9 @@ class BatchSolver:
             **{
                 name: np.zeros((*shapes.get(name, ()), WIDTH), np.int64 if name in whole else float)
                 for name in Work._fields
-            }
+                if name != "spots"
+            },
+            spots=no_spots(slots, len(self.place)),
         )
         work.kw[-1] = work.kvar[-1] = 1.0
         controls = control_work(self._regulators, self._banks)
@@ -289,8 +312,8 @@ class BatchSolver:
                 own.settled[:] = True
                 return
 
-    def read(self, bench: Bench, first: int = 0, count: int = WIDTH) -> Block:
-        """Read the first ``count`` states of a solved bench."""
+    def gauge(self, bench: Bench) -> Gauge:
+        """Read what most limits are set on from a solved bench."""
         work, own = bench.work, bench.controls
         observed, at = self.probe.observed, self._places
         v_pu = np.empty((len(observed.voltages), WIDTH))
@@ -301,17 +324,25 @@ class BatchSolver:
         read_powers(at, own.taps, work, flows[1:])
         check = Check(*np.empty((len(Check._fields), 1, WIDTH)))
         load_check(self._arrays, self._fast, self.loads.charger, work, check)
-        head = self._head_kva(work)
+        head, drawn = self._head_kva(work), check.drawn_kw[0]
         flows[0] = head.real
-        unbalance = self._unbalance(work)
-        amps = self._head_amps(work, own.taps)
-        losses = head.real - check.drawn_kw[0]
-        reason = judge(check, v_pu, np.isfinite(head) & np.isfinite(check.drawn_kw[0]))
+        reason = judge(check, v_pu, np.isfinite(head) & np.isfinite(drawn))
         reason[~own.settled] = Reason.CONTROLS_UNFINISHED
         failed = work.status != CONVERGED
         reason[failed] = Reason.NOT_CONVERGED
-        for array in (v_pu, loading, flows, head, losses, *unbalance, amps):
+        for array in (v_pu, loading, flows, head):
             array[..., failed] = np.nan if array.dtype == float else complex(np.nan, np.nan)
+        return Gauge(v_pu, loading, flows, head, head.real - drawn, reason)
+
+    def read(self, bench: Bench, first: int = 0, count: int = WIDTH) -> Block:
+        """Read the first ``count`` states of a solved bench."""
+        work, own = bench.work, bench.controls
+        v_pu, loading, flows, head, losses, reason = self.gauge(bench)
+        unbalance = self.unbalance(bench)
+        amps = self.head_amps(bench)
+        failed = work.status != CONVERGED
+        for array in (losses, *unbalance, amps):
+            array[..., failed] = np.nan
         mine = slice(count)
         return Block(
             first,
@@ -335,15 +366,17 @@ class BatchSolver:
         read_voltages(self._places, bench.work, v_pu)
         return v_pu
 
-    def _unbalance(self, work: Work) -> tuple[np.ndarray, np.ndarray]:
+    def unbalance(self, bench: Bench) -> tuple[np.ndarray, np.ndarray]:
         """Return voltage unbalance by either definition, percent, ``[balanced bus, state]``."""
+        work = bench.work
         at = self.place[self.probe.balance.nodes]
         a, b, c = work.re[at] + 1j * work.im[at]
         with np.errstate(invalid="ignore"):  # of states without a solution
             return line_unbalance_pct(a, b, c), sequence_unbalance_pct(a, b, c)
 
-    def _head_amps(self, work: Work, taps: np.ndarray) -> np.ndarray:
+    def head_amps(self, bench: Bench) -> np.ndarray:
         """Return the current out of the head bus by phase, A, ``[3, state]``."""
+        work, taps = bench.work, bench.controls.taps
         rows = len(self._places.head.regulator)
         amps = np.empty((2 * rows, WIDTH))
         read_amps(self._places.head, taps, work, amps)

@@ -25,6 +25,7 @@ from v2g_feeder.powerflow.rows import (
     row_sqrt,
     within,
 )
+from v2g_feeder.powerflow.spots import Spots, inject_spots, spot_changes, take_spots
 
 if TYPE_CHECKING:
     from v2g_feeder.powerflow.factor import Factor
@@ -92,6 +93,8 @@ class Work(NamedTuple):
         ``[1, state]``: 1 for states that are done; the largest change of voltage, squared.
     before, best, since
         History of convergence, ``[state]``.
+    spots
+        Injections of each state's own.
     """
 
     re: np.ndarray
@@ -109,6 +112,7 @@ class Work(NamedTuple):
     before: np.ndarray
     best: np.ndarray
     since: np.ndarray
+    spots: Spots
 
 
 @compiled
@@ -156,6 +160,7 @@ def _changes(loads: LoadArrays, work: Work) -> None:
         y = row_at(work.im, one) - row_at(work.im, other) - row_at(work.load_im, k)
         change = larger(change, (x * x + y * y) * (1.0 / (loads.volts[k] * loads.volts[k])))
     put_row(work.change, 0, change)
+    spot_changes(work.spots, work)
 
 
 @compiled
@@ -198,6 +203,7 @@ def _take(loads: LoadArrays, work: Work) -> None:
         y = row_at(work.im, one) - row_at(work.im, other)
         put_row(work.load_re, k, chosen(hold, row_at(work.load_re, k), x))
         put_row(work.load_im, k, chosen(hold, row_at(work.load_im, k), y))
+    take_spots(work.spots, work)
 
 
 @compiled
@@ -221,6 +227,7 @@ def _inject(loads: LoadArrays, fast: Fast, work: Work) -> None:
         put_row(to_im, one, row_at(to_im, one) - amps_im)
         put_row(to_re, other, row_at(to_re, other) + amps_re)
         put_row(to_im, other, row_at(to_im, other) + amps_im)
+    inject_spots(work.spots, work)
 
 
 @inlined

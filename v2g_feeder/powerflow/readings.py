@@ -25,6 +25,7 @@ from v2g_feeder.powerflow.rows import (
     within,
 )
 from v2g_feeder.powerflow.solution import Reason
+from v2g_feeder.powerflow.spots import check_spots
 
 if TYPE_CHECKING:
     from v2g_feeder.powerflow.network import Network
@@ -309,6 +310,7 @@ def load_check(
     put_row(check.modelled_kw, 0, base + row_at(check.modelled_kw, 0))
     put_row(check.high, 0, high)
     put_row(check.off, 0, off)
+    check_spots(work.spots, work, check)
 
 
 @compiled

@@ -1,0 +1,122 @@
+"""Injections at places of their own for each state: what a search for capacity needs.
+
+A spot is a load phase of constant power whose node pair, rating and power differ from state to
+state, ``[slot, state]``, beside the load table, whose phases all states share. It has the limits of
+a charger: below 0.5 and above 1.5 pu of its rating it becomes an impedance, as OpenDSS makes it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from v2g_feeder.compiled import compiled
+from v2g_feeder.powerflow.rows import WIDTH
+
+if TYPE_CHECKING:
+    from v2g_feeder.powerflow.kernels import Work
+    from v2g_feeder.powerflow.readings import Check
+
+__all__ = ["Spots", "check_spots", "inject_spots", "no_spots", "spot_changes", "take_spots"]
+
+_LOW, _HIGH = 0.25, 2.25  # squares of the limits, per unit
+_ABOVE: Final = 1.0 / _HIGH
+
+
+class Spots(NamedTuple):
+    """Spots of a block, ``[slot, state]``.
+
+    Parameters
+    ----------
+    one, other
+        Node pair in elimination order; ground comes after the last node.
+    volts
+        Rated voltage across the pair, V; above 0.
+    watts, vars
+        Power, positive drawing; a slot of 0 W and 0 var is empty.
+    re, im
+        Voltage across the pair that the present current belongs to.
+    """
+
+    one: np.ndarray
+    other: np.ndarray
+    volts: np.ndarray
+    watts: np.ndarray
+    vars: np.ndarray
+    re: np.ndarray
+    im: np.ndarray
+
+
+def no_spots(slots: int, ground: int) -> Spots:
+    """Return empty slots, both ends at ``ground``."""
+    shape = (slots, WIDTH)
+    ends = np.full(shape, ground, np.int64)
+    return Spots(ends, ends.copy(), np.ones(shape), *(np.zeros(shape) for _ in range(4)))
+
+
+@compiled
+def spot_changes(spots: Spots, work: Work) -> None:
+    """Take spots into the largest change of voltage across any load phase, NaN winning."""
+    for k in range(len(spots.one)):
+        for s in range(WIDTH):
+            one, other = spots.one[k, s], spots.other[k, s]
+            x = work.re[one, s] - work.re[other, s] - spots.re[k, s]
+            y = work.im[one, s] - work.im[other, s] - spots.im[k, s]
+            change = (x * x + y * y) / (spots.volts[k, s] * spots.volts[k, s])
+            if not change <= work.change[0, s]:
+                work.change[0, s] = change
+
+
+@compiled
+def take_spots(spots: Spots, work: Work) -> None:
+    """Take over the voltages across spots for the states that are not done."""
+    for k in range(len(spots.one)):
+        for s in range(WIDTH):
+            if work.hold[0, s] == 0.0:
+                one, other = spots.one[k, s], spots.other[k, s]
+                spots.re[k, s] = work.re[one, s] - work.re[other, s]
+                spots.im[k, s] = work.im[one, s] - work.im[other, s]
+
+
+@compiled
+def _multiplier(square: float) -> float:
+    """Return by what the nominal admittance of a spot is multiplied at a square of its voltage."""
+    if square <= _LOW:
+        return 1.0
+    return 1.0 / square if square <= _HIGH else _ABOVE
+
+
+@compiled
+def inject_spots(spots: Spots, work: Work) -> None:
+    """Take the currents of the spots off the right-hand side."""
+    for k in range(len(spots.one)):
+        for s in range(WIDTH):
+            if spots.watts[k, s] == 0.0 and spots.vars[k, s] == 0.0:
+                continue
+            one, other = spots.one[k, s], spots.other[k, s]
+            x, y = spots.re[k, s], spots.im[k, s]
+            scale = 1.0 / (spots.volts[k, s] * spots.volts[k, s])
+            share = _multiplier((x * x + y * y) * scale) * scale
+            g, b = spots.watts[k, s] * share, spots.vars[k, s] * share
+            amps_re, amps_im = g * x + b * y, g * y - b * x
+            work.re[one, s] -= amps_re
+            work.im[one, s] -= amps_im
+            work.re[other, s] += amps_re
+            work.im[other, s] += amps_im
+
+
+@compiled
+def check_spots(spots: Spots, work: Work, check: Check) -> None:
+    """Add what spots draw, and whether one that is not empty is outside its limits."""
+    for k in range(len(spots.one)):
+        for s in range(WIDTH):
+            if spots.watts[k, s] == 0.0 and spots.vars[k, s] == 0.0:
+                continue
+            one, other = spots.one[k, s], spots.other[k, s]
+            x = work.re[one, s] - work.re[other, s]
+            y = work.im[one, s] - work.im[other, s]
+            square = (x * x + y * y) / (spots.volts[k, s] * spots.volts[k, s])
+            check.drawn_kw[0, s] += 1e-3 * spots.watts[k, s] * square * _multiplier(square)
+            if not _LOW < square <= _HIGH:
+                check.off[0, s] = 1.0
