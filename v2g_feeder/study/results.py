@@ -67,6 +67,7 @@ class ResultsFile:
         self._policies = list(dict.fromkeys(policy for policy, _ in runs))
         self._cases = list(dict.fromkeys(case for _, case in runs))
         self._file = h5netcdf.File(path, "w")
+        self._open: dict[str, Any] = {}
         self._file.attrs["Conventions"] = "CF-1.8"
         self._file.attrs["time_zone"] = "local standard time, hour-beginning"
         self._dimensions(observed)
@@ -159,6 +160,8 @@ class ResultsFile:
         )
         variable.attrs["units"] = units
         variable.attrs["long_name"] = long_name
+        # the variable opens its dataset anew at every write and packs a chunk at every closing
+        self._open[name] = variable._h5ds  # noqa: SLF001
 
     def write_day(self, run: tuple[str, str], day: int, solutions: Sequence[Solution]) -> None:
         """Write one day of one run, all its draws."""
@@ -176,8 +179,8 @@ class ResultsFile:
                 self._put(f"{name}_range", (number, policy, case, steps), _rounded(values))
 
     def _put(self, name: str, where: tuple[Any, ...], values: np.ndarray) -> None:
-        if name in self._file.variables:
-            self._file[name][where] = values.astype(np.float32)
+        if name in self._open:
+            self._open[name][where] = values.astype(np.float32)
 
     def add_fixed(
         self,
@@ -209,6 +212,7 @@ class ResultsFile:
 
     def close(self) -> None:
         """Finish the file."""
+        self._open.clear()
         self._file.close()
 
 
