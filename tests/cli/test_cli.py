@@ -213,3 +213,12 @@ def test_every_command_has_help_and_the_module_runs():
     for command in main.commands:
         assert command in done.stdout
         assert invoke(command, "--help").exit_code == 0
+
+
+def test_a_reader_that_goes_away_is_no_error(tmp_path):
+    """`v2g-feeder check FILE | head -1` ends quietly."""
+    command = [sys.executable, "-m", "v2g_feeder", "check", str(written(tmp_path))]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert b"internal error" not in process.stderr.read()
+    assert process.returncode == 0

@@ -48,7 +48,7 @@ def check(file: Path, workers: int | None, seed: int | None, *, as_json: bool) -
         "units_solved": solved,
         "steps_solved": solved * checked.calendar.steps_per_day,
         "workers": used,
-        "power_flow_s": round(seconds, 1),
+        "power_flow_by_opendss_s": round(seconds, 1),
         "notices": notices(feeder),
         "notes": list(feeder.notes),
     }

@@ -7,6 +7,8 @@ A violation is a result: the exit code does not depend on it.
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Any
 
 import click
@@ -44,6 +46,9 @@ class _Commands(click.Group):
             ctx.exit(_INTERRUPTED)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
+        except BrokenPipeError:  # the reader of the output has gone, as `| head` does
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(0)
         except Exception as error:  # the last line of defence
             if ctx.params.get("debug"):
                 raise
