@@ -220,5 +220,4 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path):
     command = [sys.executable, "-m", "v2g_feeder", "check", str(written(tmp_path))]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.close()
-        assert b"internal error" not in process.stderr.read()
-    assert process.returncode == 0
+        assert process.stderr.read() == b""
