@@ -13,7 +13,9 @@ from v2g_feeder.feeder.base_load import BaseLoad
 from v2g_feeder.feeder.engine import CONTROL_STATIC, LOCKED, ControlState, shared_engine
 from v2g_feeder.powerflow.batch import States
 from v2g_feeder.powerflow.days import BatchRunner
+from v2g_feeder.powerflow.kernels import fill
 from v2g_feeder.powerflow.opendss import Circuit, Runner
+from v2g_feeder.powerflow.rows import WIDTH
 
 from .feeders import COLUMNS
 
@@ -100,7 +102,10 @@ class Pair:
 
     def give(self, states: States) -> None:
         """Give OpenDSS all states as the points of its shapes, and a last one without load."""
-        p, q = (np.append(kw, np.zeros((len(kw), 1)), axis=1) for kw in (states.kw, states.kvar))
+        p, q = (
+            np.pad(kw, ((0, 0), (0, 1)))
+            for kw in map(np.ascontiguousarray, (states.kw, states.kvar))
+        )
         for row in range(self.base_rows):
             self.runner.engine.set_shape(f"base_{row}", p[row], q[row])
         for point in range(self.rows - self.base_rows):
@@ -126,12 +131,8 @@ class Pair:
         engine = self.runner.engine
         self.give(states)
         engine.start_series(1.0)
-        same = states.taps is None and states.closed is None
         for number in range(len(states)):
-            start = self.start(states, number)
-            if number == 0 or not same:
-                engine.restore(start, len(states), 1.0)
-            engine._volts()[:] = start.voltages
+            engine.restore(self.start(states, number), len(states), 1.0)
             yield engine.solve(number, 1.0, LOCKED)
 
     def settled(self, states: States, only: Sequence[int] | None = None):
@@ -178,6 +179,17 @@ class Pair:
                 assert np.abs(mine - value).max(initial=0.0) < 1e-4, (number, name)
         return block
 
+    def stays(self, states: States, number: int, raw: RawSolution) -> bool:
+        """Whether the batch engine, begun from OpenDSS's solution of a state, stays with it."""
+        bench = self.solver.bench()
+        self.solver._block(chosen(states, [number]), 0, bench, settle=False)
+        volts = np.zeros(len(raw.volts) + 1, complex)
+        volts[self.solver.place] = raw.volts
+        fill(bench.work, volts)
+        self.solver.solve(bench, settle=False, hour=np.zeros(WIDTH))
+        volts, load = self.apart(self.solver.read(bench), 0, raw)
+        return volts < VOLTS_PU and load < RATING_PCT
+
     def worst(self, block: Block, number: int, raw: RawSolution) -> str:
         """The service voltage that differs most, for a message."""
         own = self.probe.voltages(raw)
@@ -194,6 +206,17 @@ def joined(blocks: Sequence[Block]) -> Block:
             name: np.concatenate([getattr(block, name) for block in blocks], axis=-1)
             for name in FIELDS
         },
+    )
+
+
+def chosen(states: States, at: Sequence[int]) -> States:
+    """Some of the states, in another order."""
+    return States(
+        states.kw[:, at],
+        states.kvar[:, at],
+        None if states.taps is None else states.taps[at],
+        None if states.closed is None else states.closed[at],
+        None if states.hour is None else states.hour[at],
     )
 
 

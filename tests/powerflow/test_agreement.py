@@ -53,10 +53,15 @@ def own_shapes(feeder):
 
 
 def compared(both, states, capsys, name):
-    """Solve locked states on both engines and return heads, and whether both solved each."""
+    """Solve locked states on both engines and return heads, and whether both solved each.
+
+    A load that is a hundred-millionth from the voltage at which it switches may be on one side in
+    one engine and on the other in the other: then there are two solutions. Such states are
+    listed; the batch engine, begun from OpenDSS's solution, must stay with it.
+    """
     seconds = {"batch": 0.0, "opendss": 0.0}
     reference = both.locked(states)
-    rows = []
+    rows, two = [], []
     blocks = both.solver.run(states)
     while True:
         begin = time.perf_counter()
@@ -73,20 +78,26 @@ def compared(both, states, capsys, name):
             if raw.converged and not failed:
                 flow = np.abs(both.probe.flows(raw) - block.flow_kw[:, number]).max()
                 apart = *both.apart(block, number, raw), flow
+                if apart[0] > VOLTS_PU or apart[1] > RATING_PCT:
+                    at = block.first + number
+                    assert both.stays(states, at, raw), (at, *apart)
+                    two.append(f"{at}: {apart[0]:.0e} pu")
+                    apart = 3 * (np.nan,)
             rows.append((*apart, block.flow_kw[0, number], raw.converged, failed))
     volts, load, flow, head, converged, failed = (np.array(c) for c in zip(*rows, strict=True))
     solved = converged & ~failed
+    turned = (head[solved] < 0).sum()
+    each = {engine: 1e3 * spent / len(rows) for engine, spent in seconds.items()}
     report(
         capsys,
-        f"{name}: {len(rows)} states, {solved.sum()} solved by both, "
-        f"{(~converged).sum()} not by OpenDSS, {failed.sum()} not by the batch engine; largest "
-        f"difference {volts[solved].max():.1e} pu, {load[solved].max():.1e} % of a rating, "
-        f"{flow[solved].max():.1e} kW; head {np.nanmin(head):.0f} to {np.nanmax(head):.0f} kW, "
-        f"reversed in {(head[solved] < 0).sum()}; {seconds['opendss'] / len(rows) * 1e3:.2f} ms a "
-        f"state on OpenDSS, {seconds['batch'] / len(rows) * 1e3:.2f} ms on the batch engine",
+        f"{name}: {len(rows)} states, {solved.sum()} solved by both, {(~converged).sum()} not by "
+        f"OpenDSS, {failed.sum()} not by the batch engine; two solutions in {two}; else largest "
+        f"difference {np.nanmax(volts):.1e} pu, {np.nanmax(load):.1e} % of a rating, "
+        f"{np.nanmax(flow):.1e} kW; head {np.nanmin(head):.0f} to {np.nanmax(head):.0f} kW, "
+        f"reversed in {turned}; {each['opendss']:.2f} ms a state on OpenDSS, "
+        f"{each['batch']:.2f} ms on the batch engine",
     )
-    far = np.flatnonzero(solved & ((volts > VOLTS_PU) | (load > RATING_PCT)))
-    assert not len(far), [(int(at), volts[at], load[at], head[at]) for at in far[:20]]
+    assert len(two) <= 0.001 * len(rows), two
     assert (converged == ~failed).all(), np.flatnonzero(converged == failed)[:20]
     return head[solved], solved
 

@@ -16,12 +16,11 @@ from v2g_feeder.feeder.engine import shared_engine
 from v2g_feeder.feeder.library import resolve_model
 from v2g_feeder.feeder.model import read_feeder
 from v2g_feeder.powerflow import batch
-from v2g_feeder.powerflow.batch import States
 from v2g_feeder.powerflow.rows import WIDTH
 from v2g_feeder.powerflow.solution import Reason
 
 from .feeders import MUTUAL, SELF, VOLTS, bases, far_volts, line, point, source
-from .pairs import FIELDS, joined, pair, same_bits
+from .pairs import FIELDS, chosen, joined, pair, same_bits
 from .places import depots, ev_days, homes
 
 LONG_LINE = source() + line("l", "src", "b", 4.0, "normamps=230") + bases()
@@ -52,16 +51,6 @@ def random_states(name, count, seed=0, maker=kept):
         evs,
         taps=1 + STEP * rng.integers(-6, 11, (count, len(network.regulators))),
         closed=rng.integers(0, 2, (count, len(network.banks))).astype(float),
-    )
-
-
-def chosen(states, at):
-    """Some of the states, in another order."""
-    return States(
-        states.kw[:, at],
-        states.kvar[:, at],
-        None if states.taps is None else states.taps[at],
-        None if states.closed is None else states.closed[at],
     )
 
 

@@ -47,6 +47,7 @@ CONTROL_STATIC: Final = 0
 LOCKED: Final = -1
 _DAILY_MODE: Final = 1
 _CONTROLS_EXCEEDED: Final = 485
+_MANY_TIMES: Final = 1e3  # a voltage at which power passes every threshold
 _ADMITTANCE: Final = 2  # load model of the solution
 _WITH_DEFAULTS: Final = 1  # and with the data of files
 _REUSE_SYMBOLIC_FACTORISATION: Final = 2
@@ -134,6 +135,7 @@ class Engine:
             self._context._api_util,  # noqa: SLF001
             prefer_lists=False,
         )
+        self._reversing: list[tuple[str, str, int]] | None = None
         basic = self._dss.Basic
         basic.AllowChangeDir(False)
         basic.AllowForms(False)
@@ -159,6 +161,7 @@ class Engine:
                 f"{master}: holds {self._dss.Basic.NumCircuits()} circuits; one is expected"
             )
         self.run([*commands, "MakeBusList"], where=f"{master} (additions)")
+        self._reversing = None
         solution = self._dss.Solution
         solution.Convergence(TOLERANCE)
         # a tap changes values of the matrix and never its pattern: 15 to 30 % of the time of a day
@@ -413,12 +416,65 @@ class Engine:
         at a given ``step`` of the load shapes, which must be the same for every unit of a day.
         """
         self._at(step + 1, step_hours)
+        self._look_forward(state.voltages)
         self._dss.Text.Command("Reset Controls")
         self._dss.Solution.ControlMode(CONTROL_STATIC)
         for name, states in state.capacitors:
             self.set_capacitor(name, states)
         self.set_taps(state.taps)
         self._volts()[:] = state.voltages
+
+    def _look_forward(self, volts: np.ndarray) -> None:
+        """Make every reversible regulator look forward again, which ``Reset Controls`` does not.
+
+        Nothing but its own sampling turns a regulator round. So each is shown voltages at which
+        much power goes forward, and what it then asks for is done, until it asks for no more;
+        taps and banks are put back after this.
+        """
+        for control, transformer, winding in self._reversible():
+            solution, element = self._dss.Solution, self._dss.CktElement
+            solution.ControlMode(LOCKED)
+            solution.SolvePFlow()  # so that currents are not those of the voltages before
+            self._dss.Circuit.SetActiveElement(transformer)
+            conductors = element.NumConductors()
+            nodes = np.array(element.NodeRef()[(winding - 1) * conductors : winding * conductors])
+            shown = volts * _MANY_TIMES
+            shown[nodes[nodes > 0]] *= np.exp(-1j)
+            self._volts()[:] = shown
+            solution.ControlMode(CONTROL_STATIC)
+            others = [name for name in self._controls() if name != control]
+            self._enable(others, enabled=False)
+            for _ in range(_MAX_CONTROL_ITERATIONS):
+                solution.SampleControlDevices()
+                if not self._dss.CtrlQueue.QueueSize():
+                    break
+                solution.DoControlActions()
+            self._enable(others, enabled=True)
+            self._dss.Text.Command("Reset Controls")
+
+    def _reversible(self) -> list[tuple[str, str, int]]:
+        """Return (control, transformer, sensed winding) of regulators that can look backwards."""
+        if self._reversing is None:
+            self._reversing = [
+                (f"regcontrol.{row['Name']}".lower(), f"Transformer.{row['Transformer']}",
+                 int(row["Winding"]))
+                for row in self.properties("RegControl")
+                if row["Enabled"] and (row["Reversible"] or row["Cogen"]) and not row["Bus"]
+            ]  # fmt: skip
+        return self._reversing
+
+    def _controls(self) -> list[str]:
+        """Return the names of all enabled regulator and capacitor controls."""
+        return [
+            name.lower()
+            for name in self.element_names()
+            if name.lower().startswith(("regcontrol.", "capcontrol."))
+        ]
+
+    def _enable(self, names: Sequence[str], *, enabled: bool) -> None:
+        for name in names:
+            self._dss.Circuit.SetActiveElement(name)
+            self._dss.CktElement.Enabled(enabled)
 
     def _volts(self) -> np.ndarray:
         """Return the engine's own voltage vector, ground first, as a writable view."""

@@ -235,8 +235,10 @@ def _mode(controls: RegulatorControls, c: int, work: Work, own: ControlWork, s: 
 
 
 @compiled
-def _sensed(controls: RegulatorControls, c: int, work: Work, own: ControlWork, s: int) -> complex:
-    """Return the voltage that a regulator acts on, V at its relay, compensation in."""
+def _sensed(
+    controls: RegulatorControls, c: int, work: Work, own: ControlWork, s: int
+) -> tuple[float, float]:
+    """Return the sensed voltage, V at the relay, without and with line-drop compensation."""
     pick = controls.pick[c]
     if pick < 0:
         best = -1.0
@@ -249,17 +251,19 @@ def _sensed(controls: RegulatorControls, c: int, work: Work, own: ControlWork, s
     one, other = controls.one[c, pick], controls.other[c, pick]
     volts = complex(work.re[one, s] - work.re[other, s], work.im[one, s] - work.im[other, s])
     if controls.remote[c]:
-        return complex(volts / controls.remote_ratio[c])
+        remote = abs(volts) / controls.remote_ratio[c]
+        return remote, remote
     volts /= controls.volts_ratio[c]
+    plain = abs(volts)
     side = 0 if own.mode[c, s] == FORWARD else 1
     if controls.r[c, 0] == 0.0 and controls.x[c, 0] == 0.0 and controls.ldc[c, 0] == 0.0:
-        return complex(volts)
+        return plain, plain
     row = controls.first[c] + pick
     amps = _amps(controls.node[c], controls.matrices[c], row, 1.0 / own.taps[c, s], work, s)
     amps /= controls.amps_ratio[c]
     if controls.ldc[c, 0] != 0.0:
-        return complex(abs(volts) - abs(amps) * controls.ldc[c, side], 0.0)
-    return complex(volts + complex(controls.r[c, side], controls.x[c, side]) * amps)
+        return plain, abs(plain - abs(amps) * controls.ldc[c, side])
+    return plain, abs(volts + complex(controls.r[c, side], controls.x[c, side]) * amps)
 
 
 @compiled
@@ -295,9 +299,9 @@ def _regulate(controls: RegulatorControls, c: int, work: Work, own: ControlWork,
         if looked != FORWARD and controls.neutral[c]:
             _to_neutral(controls, c, own, s)
             return
-    sensed = _sensed(controls, c, work, own, s)
-    actual = abs(sensed)
-    local = _local(controls, c, work, s) if controls.remote[c] else actual
+    local, actual = _sensed(controls, c, work, own, s)
+    if controls.remote[c]:
+        local = _local(controls, c, work, s)
     side = 0 if own.mode[c, s] == FORWARD else 1
     reverse = own.mode[c, s] == REVERSE
     if reverse:
