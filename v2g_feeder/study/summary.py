@@ -186,13 +186,14 @@ def _conditions(study: Study, feeder: FeederStage) -> list[dict[str, str]]:
 
 def _engine(use: EngineUse) -> list[dict[str, str]]:
     """Return which engine solved the study, and how the batch engine compares with OpenDSS."""
-    opendss = f"{engine_version()}, tolerance {TOLERANCE:g}"
+    version = engine_version().split(";")[0]  # the manifest has all of it
+    opendss = f"{version}, tolerance {TOLERANCE:g}"
     if use.name == "opendss":
         value = f"{opendss}; every number is solved by OpenDSS"
         value += f", not by the batch engine: {use.why}" if use.why else ""
     else:
         value = (
-            f"batch engine on the feeder's own admittance matrix as {engine_version()} builds it, "
+            f"batch engine on the feeder's own admittance matrix as {version} builds it, "
             f"tolerance {TOLERANCE:g}; the base load is calibrated with OpenDSS"
         )
         if use.by_opendss:
