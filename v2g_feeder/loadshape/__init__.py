@@ -3,7 +3,13 @@
 from v2g_feeder.loadshape.diversity import diversity
 from v2g_feeder.loadshape.events import event_days, held_in, rebound
 from v2g_feeder.loadshape.injections import at_points, by_point, coincident
-from v2g_feeder.loadshape.placement import Place, Placed, no_points, place_fleet
+from v2g_feeder.loadshape.placement import (
+    Place,
+    Placed,
+    connection_points,
+    no_points,
+    place_fleet,
+)
 from v2g_feeder.loadshape.season import fleet_vehicles
 from v2g_feeder.loadshape.settings import ShapeSettings
 from v2g_feeder.loadshape.shapes import Shapes, fleet_shapes
@@ -16,6 +22,7 @@ __all__ = [
     "at_points",
     "by_point",
     "coincident",
+    "connection_points",
     "diversity",
     "event_days",
     "fleet_shapes",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from v2g_feeder.feeder.model import Feeder
 
-__all__ = ["Place", "Placed", "no_points", "place_fleet"]
+__all__ = ["Place", "Placed", "connection_points", "no_points", "place_fleet"]
 
 _COLUMNS: Final = ["bus", "connection", "kv", "nodes", "phases", "delta", "phase"]
 _NODE: Final = {"A": 1, "B": 2, "C": 3}
@@ -289,8 +289,26 @@ def _points(feeder: Feeder, sites: Sequence[tuple[str, Connection]], kv: float |
     """Merge vehicles of the same bus and connection into points."""
     unique = list(dict.fromkeys(sites))
     position = {site: number for number, site in enumerate(unique)}
+    points = connection_points(feeder, unique, kv)
+    return Placed(points, np.array([position[site] for site in sites], int))
+
+
+def connection_points(
+    feeder: Feeder, sites: Sequence[tuple[str, Connection]], kv: float | None = None
+) -> pd.DataFrame:
+    """Return the table of connection points, one a (bus, connection).
+
+    Parameters
+    ----------
+    feeder
+        With its secondaries, if any.
+    sites
+        Buses, each with a connection that it has.
+    kv
+        Rated kV as connected; default each bus's own.
+    """
     rows = []
-    for bus, connection in unique:
+    for bus, connection in sites:
         split = connection == Connection.SPLIT
         nodes = "1.2" if split else ".".join(str(_NODE[letter]) for letter in connection)
         three_wire = feeder.buses.loc[bus, "wiring"] == Wiring.THREE_WIRE
@@ -305,5 +323,4 @@ def _points(feeder: Feeder, sites: Sequence[tuple[str, Connection]], kv: float |
                 "phase": feeder.buses.loc[bus, "phase"] if split else str(connection),
             }
         )
-    points = pd.DataFrame(rows, columns=_COLUMNS)
-    return Placed(points, np.array([position[site] for site in sites], int))
+    return pd.DataFrame(rows, columns=_COLUMNS)

@@ -287,7 +287,7 @@ class Runner:
             *self.probe.balance.unbalance(raw),
             self.probe.balance.head_amps(raw),
             self._capacitor_steps(),
-            self._judge(raw, v_pu, step, kw),
+            self.judge(raw, v_pu, step, kw),
         )
 
     def _capacitor_steps(self) -> list[int]:
@@ -298,7 +298,7 @@ class Runner:
         states = {name.lower(): on for name, on in self.engine.control_state([]).capacitors}
         return [sum(states[name]) for name in watched]
 
-    def _judge(self, raw: RawSolution, v_pu: np.ndarray, step: int, kw: np.ndarray) -> Reason:
+    def judge(self, raw: RawSolution, v_pu: np.ndarray, step: int, kw: np.ndarray) -> Reason:
         """Apply the validity gate to one solved step."""
         if not raw.converged:
             return Reason.NOT_CONVERGED

@@ -11,6 +11,7 @@ from v2g_feeder.screening.compare import (
     VOLTAGE_TOLERANCE_PU,
     binding,
     excess,
+    room,
 )
 from v2g_feeder.screening.criteria import Against, Item, criteria_of, operations
 from v2g_feeder.screening.devices import combine_devices, devices_of_model, read_devices
@@ -89,6 +90,7 @@ __all__ = [
     "protection_settings",
     "read_devices",
     "reverse_flow_indicator",
+    "room",
     "screen",
     "sort_rows",
     "standing_flows",

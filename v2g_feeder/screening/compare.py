@@ -23,6 +23,7 @@ __all__ = [
     "excess",
     "float32",
     "invalid",
+    "room",
 ]
 
 SCREEN_COLUMNS: Final = (
@@ -144,6 +145,26 @@ def binding(
         before = excess(criterion, reference, bound)
         broken = broken & ~((before > slack) & (beyond <= before + tolerance))
     return broken
+
+
+def room(criterion: str, reference: np.ndarray, limit: np.ndarray) -> np.ndarray:
+    """Return how much further beyond its limit each value may move before it binds.
+
+    A value binds (:func:`binding`) where its :func:`excess` is above that of its reference by more
+    than this.
+
+    Parameters
+    ----------
+    criterion
+        A :class:`~v2g_feeder.conventions.Criterion` other than ``invalid``.
+    reference, limit
+        As in the violation table, of shapes that broadcast; NaN where there is no limit.
+    """
+    _, tolerance = _UNITS[Criterion(criterion)]
+    slack = KW_TOLERANCE if criterion == Criterion.REVERSE_FLOW else 0.0
+    before = excess(criterion, reference, np.where(np.isfinite(limit), limit, np.nan))
+    found: np.ndarray = np.where(before > slack, tolerance, slack - before)
+    return found
 
 
 def compare(

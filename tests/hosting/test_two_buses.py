@@ -1,0 +1,116 @@
+"""A source, a line and a bus: capacity against what can be solved by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy.optimize import brentq
+
+from v2g_feeder.conventions import Criterion, Status
+
+from .cases import BASES, MUTUAL, SELF, VOLTS, limits, line, search, source, write
+
+KM = 4.0
+TURN = np.exp(-2j * np.pi / 3 * np.arange(3))
+Z = KM * (np.full((3, 3), MUTUAL) + np.eye(3) * (SELF - MUTUAL))
+AMPS = 150.0
+CONNECTIONS = ("A", "B", "C", "AB", "BC", "CA", "ABC")
+
+
+def solved(connection: str, kw: float) -> tuple[np.ndarray, np.ndarray]:
+    """Volts of the far bus and amps of the line, for a constant power there."""
+    source_volts = VOLTS * TURN
+    volts, amps = source_volts, np.zeros(3, complex)
+    for _ in range(400):
+        at = ["ABC".index(letter) for letter in connection]
+        amps = np.zeros(3, complex)
+        if len(at) == 2:
+            amps[at[0]] = np.conj(kw * 1e3 / (volts[at[0]] - volts[at[1]]))
+            amps[at[1]] = -amps[at[0]]
+        else:
+            amps[at] = np.conj(kw * 1e3 / len(at) / volts[at])
+        volts = source_volts - Z @ amps
+    return volts, amps
+
+
+def by_hand(connection: str, beyond, direction: str) -> float:
+    """The size at which a limit is just met; infinite where none is up to the nose."""
+    sign = -1.0 if direction == "export" else 1.0
+
+    def at(kw):
+        return beyond(*solved(connection, sign * kw))
+
+    for most in np.arange(100.0, 5000.0, 100.0):
+        if at(most) > 0:
+            return brentq(at, most - 100.0, most, xtol=1e-3)
+    return math.inf
+
+
+def holds(row, kw: float, criterion: str) -> None:
+    assert row["status"] == Status.LIMITED
+    assert row["limiting_criterion"] == criterion
+    assert row["kw"] == pytest.approx(abs(kw), abs=1.0)
+    assert row["fails_at_kw"] == pytest.approx(abs(kw), abs=1.0)
+    assert row["kw"] < row["fails_at_kw"] <= row["kw"] + 1.0 + 1e-6
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    text = source() + line("l", "src", "b", KM, extra=f"normamps={AMPS:g}") + BASES
+    return write(tmp_path_factory.mktemp("two"), text)
+
+
+@pytest.mark.parametrize("direction", ["export", "import"])
+@pytest.mark.parametrize("connection", CONNECTIONS)
+def test_voltage(model, connection, direction):
+    found = search(model, limits(vmin=0.97, vmax=1.03), buses=["b"])
+    both = {
+        Criterion.UNDER_VOLTAGE: lambda v, _: 0.97 - np.abs(v).min() / VOLTS,
+        Criterion.OVER_VOLTAGE: lambda v, _: np.abs(v).max() / VOLTS - 1.03,
+    }
+    least = {name: by_hand(connection, beyond, direction) for name, beyond in both.items()}
+    criterion = min(least, key=least.get)
+    holds(found.row("b", connection, direction), least[criterion], criterion)
+
+
+@pytest.mark.parametrize("connection", CONNECTIONS)
+def test_sudden_rise(model, connection):
+    found = search(model, limits(sudden=0.02), buses=["b"])
+    kw = by_hand(connection, lambda v, _: np.abs(np.abs(v) / VOLTS - 1.0).max() - 0.02, "export")
+    holds(found.row("b", connection, "export"), kw, Criterion.SUDDEN_VOLTAGE)
+
+
+@pytest.mark.parametrize("direction", ["export", "import"])
+@pytest.mark.parametrize("connection", CONNECTIONS)
+def test_thermal(model, connection, direction):
+    found = search(model, limits(thermal=100.0), buses=["b"])
+    kw = by_hand(connection, lambda _, i: np.abs(i).max() - AMPS, direction)
+    holds(found.row("b", connection, direction), kw, Criterion.THERMAL)
+
+
+@pytest.mark.parametrize("connection", ["A", "BC", "ABC"])
+def test_reverse_flow(model, connection):
+    limit = 700.0
+    found = search(model, limits(reverse={"head": limit}), buses=["b"])
+
+    def beyond(_, i):
+        return -(VOLTS * TURN * np.conj(i)).real.sum() / 1e3 - limit
+
+    kw = by_hand(connection, beyond, "export")
+    holds(found.row("b", connection, "export"), kw, Criterion.REVERSE_FLOW)
+
+
+def test_the_hand_solution_is_the_quadratic():
+    """The iteration above against the closed form of a constant power behind an impedance."""
+    z = Z[0, 0] - Z[0, 1]  # positive sequence
+    v = 1.03 * VOLTS
+    a, b, c = abs(z) ** 2 / v**2, 2 * z.real, v**2 - VOLTS**2
+    watts = (-b + math.sqrt(b * b - 4 * a * c)) / (2 * a)
+    kw = by_hand("ABC", lambda v, _: np.abs(v).max() / VOLTS - 1.03, "export")
+    assert kw == pytest.approx(-3 * watts / 1e3, abs=0.01)
+    z = Z[0, 0]
+    volts = math.sqrt(VOLTS**2 - (z.imag * AMPS) ** 2) + z.real * AMPS
+    kw = by_hand("A", lambda _, i: np.abs(i).max() - AMPS, "export")
+    assert kw == pytest.approx(AMPS * volts / 1e3, abs=0.01)

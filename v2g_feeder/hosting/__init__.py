@@ -1,0 +1,19 @@
+"""Hosting capacity: how much export or charging each place takes, when, and what limits it."""
+
+from v2g_feeder.hosting.candidates import candidates
+from v2g_feeder.hosting.conditions import Capacitors, Conditions, Regulators, ReverseMode
+from v2g_feeder.hosting.nodal import Nodal, Search
+from v2g_feeder.hosting.table import CAPACITY_COLUMNS, annual_minima, capacity_table
+
+__all__ = [
+    "CAPACITY_COLUMNS",
+    "Capacitors",
+    "Conditions",
+    "Nodal",
+    "Regulators",
+    "ReverseMode",
+    "Search",
+    "annual_minima",
+    "candidates",
+    "capacity_table",
+]

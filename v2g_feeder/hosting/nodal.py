@@ -1,0 +1,239 @@
+"""Nodal hourly capacity: the largest export and import of each connection at each step.
+
+For every (connection, direction) of a step a size is found that was solved and passes every limit,
+and one at most a tolerance above that was solved and fails. The first size is the last step's
+answer, or a small one; then each solved size says, by the rise of the value that comes nearest to
+its limit, where the limit is to be looked for: a secant on the full power flow. Searches fill the
+states of a block; one that ends makes room for the next.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from v2g_feeder.conventions import Direction
+from v2g_feeder.errors import InputError, Problem
+from v2g_feeder.hosting.base import SEARCH_TOLERANCE
+from v2g_feeder.hosting.bounds import Bounds, parts_of, read_values
+from v2g_feeder.hosting.candidates import SLOTS, Terminals, terminals
+from v2g_feeder.hosting.hunt import INVALID, Rules
+from v2g_feeder.hosting.lanes import Lanes, lanes, load, turn
+from v2g_feeder.powerflow.kernels import CONVERGED
+from v2g_feeder.powerflow.rows import WIDTH
+from v2g_feeder.powerflow.solution import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+    from v2g_feeder.hosting.base import BaseState, FeederInConditions
+    from v2g_feeder.hosting.bounds import Part
+    from v2g_feeder.powerflow.batch import Gauge
+    from v2g_feeder.screening import Limits
+
+__all__ = ["DIRECTIONS", "Found", "Nodal", "Search"]
+
+DIRECTIONS: Final = (Direction.EXPORT, Direction.IMPORT)
+_FIRST_SHARE: Final = 0.01  # of the maximum: the size from which a search without a guess begins
+_MOST: Final = 60
+
+
+@dataclass(frozen=True)
+class Search:
+    """How far and how closely capacity is searched.
+
+    Parameters
+    ----------
+    maximum_kw
+        Largest size tried; a search that meets no limit up to it is censored.
+    tolerance_kw, tolerance_share
+        The size that fails is at most the larger of the two above the size that passes.
+    scan
+        Evenly spaced sizes solved for each search beforehand, so that a limit met and passed again
+        below the answer is seen; ``None``: 5 with free regulators, whose moves make steps, else
+        none.
+    """
+
+    maximum_kw: float = 5000.0
+    tolerance_kw: float = 1.0
+    tolerance_share: float = 0.01
+    scan: int | None = None
+
+    def __post_init__(self) -> None:
+        checks = {
+            "maximum_kw": self.maximum_kw > 0,
+            "tolerance_kw": self.tolerance_kw > 0,
+            "tolerance_share": 0 <= self.tolerance_share < 1,
+            "scan": self.scan is None or self.scan >= 0,
+        }
+        problems = [
+            Problem(f"hosting.{name}", f"{getattr(self, name)} is not possible")
+            for name, fine in checks.items()
+            if not (fine and np.isfinite(getattr(self, name) or 0))
+        ]
+        if problems:
+            raise InputError(problems)
+
+    def rules(self, *, settles: bool) -> Rules:
+        """Return the rules of the search."""
+        scan = self.scan if self.scan is not None else 5 if settles else 0
+        return Rules(self.maximum_kw, self.tolerance_kw, self.tolerance_share, scan, _MOST)
+
+
+@dataclass(frozen=True)
+class Found:
+    """Answers of some steps, ``[step, candidate, direction]`` (export, import).
+
+    Parameters
+    ----------
+    kw, fails_at_kw
+        Size that passes, and the one above it that fails: infinite where none did, both NaN where
+        the base state could not be screened.
+    place
+        Number of the limiting place among those of :func:`.bounds.parts_of`; -1 where the failing
+        size could not be solved, or none fails.
+    already
+        Whether the base state breaks the limit of that place, or one at the candidate's own bus.
+    beyond_kw
+        Largest size that passes anywhere: above ``fails_at_kw`` capacity is not monotone.
+    solves
+        Power flows that it took.
+    """
+
+    kw: np.ndarray
+    fails_at_kw: np.ndarray
+    place: np.ndarray
+    already: np.ndarray
+    beyond_kw: np.ndarray
+    solves: np.ndarray
+
+
+class Nodal:
+    """A search over a feeder under its conditions.
+
+    Parameters
+    ----------
+    grid
+        The feeder on its own matrix.
+    points
+        Candidates, from :func:`~v2g_feeder.hosting.candidates.candidates`.
+    limits
+        What must not break.
+    search
+        How far, how closely.
+    """
+
+    def __init__(
+        self, grid: FeederInConditions, points: pd.DataFrame, limits: Limits, search: Search
+    ) -> None:
+        self.grid, self.points, self.limits, self.search = grid, points, limits, search
+        self._rules = search.rules(settles=grid.conditions.settles)
+        self._ends: Terminals = terminals(points, grid.feeder, grid.solver.place)
+        self._bench = grid.solver.bench(SLOTS)
+
+    def parts(self, season: str) -> tuple[Part, ...]:
+        """Return the criteria of a season."""
+        return parts_of(self.grid.probe.observed, self.limits, season)
+
+    def day(self, first_step: int, season: str = "") -> Found:
+        """Search all candidates in both directions at the steps of a day.
+
+        Parameters
+        ----------
+        first_step
+            Step of the calendar at which the day begins.
+        season
+            Picks the ratings of lines.
+        """
+        parts = self.parts(season)
+        wanted = sorted({part.source for part in parts})
+        base = self.grid.day(first_step, wanted, self.limits.head_unbalance_floor_a)
+        guess = np.full((len(self.points), 2), _FIRST_SHARE * self.search.maximum_kw)
+        steps = []
+        for state in base:
+            steps.append(self.step(state, parts, guess))
+            known = np.isfinite(steps[-1].kw)
+            guess = np.where(known, steps[-1].kw, guess)
+        names = Found.__dataclass_fields__
+        return Found(**{name: np.array([getattr(one, name) for one in steps]) for name in names})
+
+    def step(self, base: BaseState, parts: Sequence[Part], guess: np.ndarray) -> Found:
+        """Search all candidates at one step, ``[candidate, direction]``.
+
+        Parameters
+        ----------
+        base
+            The step without a charger.
+        parts
+            What binds.
+        guess
+            Sizes to begin with, kW, ``[candidate, direction]``.
+        """
+        shape = guess.shape
+        found = Found(
+            np.full(shape, np.nan), np.full(shape, np.nan), np.full(shape, INVALID),
+            np.zeros(shape, bool), np.zeros(shape), np.zeros(shape, int),
+        )  # fmt: skip
+        if not base.valid:
+            return found
+        bounds = Bounds(parts, base.values)
+        self.grid.solver.tolerance = SEARCH_TOLERANCE
+        self.grid.put(self._bench, base.step)
+        work = self._bench.work
+        work.spots.watts[:] = 0.0
+        block = lanes(self._ends, guess)
+        for state in range(WIDTH):
+            load(block, state, self._rules, work, (base.re, base.im))
+        while (block.pair >= 0).any():
+            self._solve(base, bounds, block)
+            turn(block, self._rules, work, (base.re, base.im))
+        for name in ("kw", "fails_at_kw", "place", "beyond_kw", "solves"):
+            getattr(found, name)[:] = getattr(block, name).reshape(shape)
+        self._mark(found, bounds)
+        return found
+
+    def _solve(self, base: BaseState, bounds: Bounds, block: Lanes) -> None:
+        """Solve the sizes of a block, and note rise, place and validity of each, and the cost."""
+        grid, bench = self.grid, self._bench
+        idle, hour = block.pair < 0, np.full(WIDTH, base.hour)
+        exporting = ~idle & (block.pair % 2 == 0)
+        own, settles = bench.controls, grid.conditions.settles
+        own.taps[:], own.closed[:] = base.taps[:, None], base.closed[:, None]
+        own.mode[:] = base.mode[:, None]
+        grid.solver.solve(bench, settle=settles, hour=hour, idle=idle)
+        gauge = grid.solver.gauge(bench)
+        floor = self.limits.head_unbalance_floor_a
+        values = read_values(grid.solver, bench, gauge, bounds.sources, floor)
+        block.valid[:] = gauge.reason <= Reason.FLAGGED
+        after = None
+        if settles and exporting.any():
+            after = self._lost(gauge, ~exporting | ~block.valid, hour)
+            block.valid[:] &= np.isfinite(after).all(axis=0)
+            block.solves_now[:] += exporting
+        block.solves_now[:] += ~idle
+        block.rise[:], block.limiting[:] = bounds.worst(values, after, exporting)
+
+    def _lost(self, gauge: Gauge, still: np.ndarray, hour: np.ndarray) -> np.ndarray:
+        """Return the voltages after all export is lost, taps as they are, ``[node, state]``."""
+        bench, work = self._bench, self._bench.work
+        held = (work.re.copy(), work.im.copy(), work.spots.watts.copy(), work.status.copy())
+        work.spots.watts[:] = 0.0
+        self.grid.solver.solve(bench, settle=False, hour=hour, idle=still)
+        after = self.grid.solver.voltages(bench)
+        after[:, ~still & (work.status != CONVERGED)] = np.nan
+        after[:, still] = np.where(np.isfinite(gauge.v_pu[:, still]), gauge.v_pu[:, still], 0.0)
+        work.re[:], work.im[:], work.spots.watts[:], work.status[:] = held
+        return after
+
+    def _mark(self, found: Found, bounds: Bounds) -> None:
+        """Mark answers at places, and of buses, that break a limit without any charger."""
+        known = found.place >= 0
+        if bounds.already.any():
+            found.already[known] = bounds.already[found.place[known]]
+            buses = np.concatenate([part.buses for part in bounds.parts])
+            broken = set(buses[bounds.already])
+            found.already[self.points["bus"].isin(broken).to_numpy()] = True

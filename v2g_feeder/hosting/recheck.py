@@ -1,0 +1,258 @@
+"""Answers solved again by plain OpenDSS, from the same base taps under the same conditions.
+
+What is compared is the outcome, by the rules of the screening and not by those of the search: the
+size that passes must pass, the one above it must fail, at the place that was named.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from v2g_feeder.conventions import Criterion, Direction
+from v2g_feeder.feeder.engine import CONTROL_STATIC, LOCKED, ControlState
+from v2g_feeder.powerflow.opendss import EV_NAME, Runner
+from v2g_feeder.powerflow.solution import Reason
+from v2g_feeder.powerflow.unbalance import current_unbalance_pct
+from v2g_feeder.screening import binding, excess, room
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+    from v2g_feeder.feeder.engine import Engine, RawSolution
+    from v2g_feeder.hosting.base import BaseState
+    from v2g_feeder.hosting.bounds import Part
+    from v2g_feeder.hosting.conditions import Conditions
+    from v2g_feeder.powerflow.opendss import Circuit
+    from v2g_feeder.screening import Limits
+
+__all__ = ["Outcome", "Recheck", "Verdict"]
+
+_TIE: Final = 0.02  # of the room: places whose rises are this near are limiting together
+
+
+class Outcome(NamedTuple):
+    """A size solved by OpenDSS.
+
+    Parameters
+    ----------
+    valid, passes
+        Whether the solution may be screened, and whether it breaks no limit.
+    broken
+        (criterion, place) of what it breaks, or comes within the tolerance of a tie of breaking.
+    nearest
+        Largest rise: 1 is a limit.
+    """
+
+    valid: bool
+    passes: bool
+    broken: frozenset[tuple[str, str]]
+    nearest: float
+
+
+class Verdict(NamedTuple):
+    """A row of the table solved again.
+
+    Parameters
+    ----------
+    passes, fails
+        Whether the size that passes does, and whether the one above it fails (so they do where
+        there is no such size).
+    same_place
+        Whether the limiting criterion and element is one that OpenDSS breaks.
+    nearest
+        Largest rise of either size that came out otherwise, NaN where none did.
+    """
+
+    passes: bool
+    fails: bool
+    same_place: bool
+    nearest: float
+
+
+@dataclass(frozen=True)
+class _Base:
+    """A step without the charger, by OpenDSS."""
+
+    step: int
+    control: ControlState
+    read: dict[str, np.ndarray]
+
+
+class Recheck:
+    """OpenDSS with a load at each candidate.
+
+    Parameters
+    ----------
+    engine
+        This process's engine; whatever it held is cleared.
+    circuit
+        The feeder with the conditions' commands; its points are replaced.
+    points
+        Candidates to be solved again.
+    conditions, limits
+        Those of the search.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        circuit: Circuit,
+        points: pd.DataFrame,
+        conditions: Conditions,
+        limits: Limits,
+    ) -> None:
+        points = points.reset_index(drop=True)
+        circuit = replace(circuit, points=points)
+        self._runner = Runner(engine, circuit, limits.reverse_flow_kw)
+        self._number = {
+            (row.bus, row.connection): number for number, row in enumerate(points.itertuples())
+        }
+        self._conditions, self._limits = conditions, limits
+        self._base: _Base | None = None
+        self._blank = np.zeros(2 * circuit.steps_per_day)
+        for number in range(len(points)):
+            engine.set_shape(f"{EV_NAME}_{number}", self._blank, self._blank)
+
+    def verdict(
+        self, row: pd.Series, base: BaseState, parts: Sequence[Part], place: np.ndarray
+    ) -> Verdict:
+        """Solve a row of the table again.
+
+        Parameters
+        ----------
+        row
+            Of a :func:`~v2g_feeder.hosting.table.capacity_table`, its step known.
+        base
+            The step's base state; OpenDSS starts from its taps, banks and voltages.
+        parts
+            The criteria of its season.
+        place
+            Place in elimination order of every node.
+        """
+        self._settle(base, place)
+        low = self.solve(row["bus"], row["connection"], row["direction"], row["kw"], parts)
+        if not np.isfinite(row["fails_at_kw"]):
+            return Verdict(low.passes, True, True, np.nan if low.passes else low.nearest)
+        high = self.solve(
+            row["bus"], row["connection"], row["direction"], row["fails_at_kw"], parts
+        )
+        named = (row["limiting_criterion"], row["limiting_element"])
+        same = named in high.broken or (named[0] == Criterion.INVALID and not high.valid)
+        wrong = [
+            one.nearest for one, fine in ((low, low.passes), (high, not high.passes)) if not fine
+        ]
+        return Verdict(low.passes, not high.passes, same, max(wrong, default=np.nan))
+
+    def _settle(self, base: BaseState, place: np.ndarray) -> None:
+        """Solve a step without the charger, from the taps of the search's base state."""
+        if self._base is not None and self._base.step == base.step:
+            return
+        runner, circuit = self._runner, self._runner.circuit
+        load = circuit.base_load
+        for number in range(len(load.p)):
+            p, q = (np.full(len(self._blank), one[number, base.step]) for one in (load.p, load.q))
+            runner.engine.set_shape(f"base_{number}", p, q)
+        table = runner.feeder.regulators
+        taps = zip(table["transformer"], table["winding"], base.taps.tolist(), strict=True)
+        banks = dict(runner.engine.control_state([]).capacitors)
+        watched = runner.probe.observed.capacitors
+        lower = {name.lower(): name for name in banks}
+        for name, closed in zip(watched, base.closed.tolist(), strict=True):
+            banks[lower[name]] = (int(closed),)
+        volts = np.append(0.0, (base.re + 1j * base.im)[place])
+        control = ControlState(tuple(taps), tuple(banks.items()), volts)
+        self._base = _Base(base.step, control, {})
+        raw = self._at(None, 0.0, LOCKED)
+        self._base.read.update(self._values(raw))
+
+    def _at(self, number: int | None, kw: float, controls: int) -> RawSolution:
+        """Solve the step with a charger of ``kw`` (signed) from the base taps."""
+        assert self._base is not None  # noqa: S101  # settled first
+        runner, circuit = self._runner, self._runner.circuit
+        engine, steps = runner.engine, circuit.steps_per_day
+        if number is not None:
+            power = self._blank.copy()
+            power[:steps] = kw
+            engine.set_shape(f"{EV_NAME}_{number}", power, self._blank)
+        engine.start_series(circuit.step_hours)
+        without = self._base.step % steps + steps
+        engine.restore(self._base.control, without, circuit.step_hours)
+        return engine.solve(self._base.step % steps, circuit.step_hours, controls)
+
+    def solve(
+        self, bus: str, connection: str, direction: str, kw: float, parts: Sequence[Part]
+    ) -> Outcome:
+        """Solve a size at the step last settled, and screen it."""
+        assert self._base is not None  # noqa: S101  # settled first
+        runner = self._runner
+        steps = runner.circuit.steps_per_day
+        number = self._number[bus, connection]
+        exporting = direction == Direction.EXPORT
+        signed = -kw if exporting else kw
+        controls = CONTROL_STATIC if self._conditions.settles else LOCKED
+        raw = self._at(number, signed, controls)
+        all_kw = np.zeros(len(self._number))
+        all_kw[number] = signed
+        values = self._values(raw)
+        reason = runner.judge(raw, values["v_pu"], self._base.step, all_kw)
+        after = values["v_pu"]
+        if exporting and reason <= Reason.FLAGGED:
+            lost = runner.engine.solve(
+                self._base.step % steps + steps, runner.circuit.step_hours, LOCKED
+            )
+            after = runner.probe.voltages(lost)
+            if not lost.converged:
+                reason = Reason.NOT_CONVERGED
+        runner.engine.set_shape(f"{EV_NAME}_{number}", self._blank, self._blank)
+        return self._screened(values, after, parts, valid=reason <= Reason.FLAGGED)
+
+    def _screened(
+        self,
+        values: dict[str, np.ndarray],
+        after: np.ndarray,
+        parts: Sequence[Part],
+        *,
+        valid: bool,
+    ) -> Outcome:
+        """Apply the screening's rule to a solution."""
+        assert self._base is not None  # noqa: S101  # settled first
+        broken: set[tuple[str, str]] = set()
+        passes, nearest = valid, 0.0
+        for part in parts:
+            own, before = (one[part.source][part.rows] for one in (values, self._base.read))
+            reference = before
+            if part.change:
+                sudden = part.criterion == Criterion.SUDDEN_VOLTAGE
+                own = own - (after[part.rows] if sudden else before)
+                reference = np.zeros_like(before)
+            bad = binding(part.criterion, own, part.limit, reference)
+            left = np.maximum(room(part.criterion, reference, part.limit), 1e-9)
+            moved = excess(part.criterion, own, part.limit) - excess(
+                part.criterion, reference, part.limit
+            )
+            rise = moved / left
+            near = bad | (rise > 1 - _TIE)
+            broken |= {(str(part.criterion), str(part.labels[at])) for at in np.flatnonzero(near)}
+            passes &= not bad.any()
+            nearest = max(nearest, float(np.nanmax(rise, initial=0.0)))
+        return Outcome(valid, passes, frozenset(broken), nearest)
+
+    def _values(self, raw: RawSolution) -> dict[str, np.ndarray]:
+        """Return what limits are set on, by name, ``[place]``."""
+        probe = self._runner.probe
+        line, sequence = probe.balance.unbalance(raw)
+        amps = probe.balance.head_amps(raw)[None]
+        floor = self._limits.head_unbalance_floor_a
+        return {
+            "v_pu": probe.voltages(raw),
+            "loading_pct": probe.loadings(raw),
+            "flow_kw": probe.flows(raw),
+            "line_unbalance_pct": line,
+            "sequence_unbalance_pct": sequence,
+            "head_unbalance_pct": current_unbalance_pct(amps, floor),
+        }
