@@ -35,7 +35,7 @@ def rows(folder):
 
 
 def test_both_engines_give_the_same_violations(write_study, tmp_path):
-    batch = run(write_study, tmp_path / "batch")
+    batch = run(write_study, tmp_path / "batch", power_flow={"engine": "batch"})
     plain = run(write_study, tmp_path / "plain", power_flow={"engine": "opendss"})
     assert batch["engine"]["name"] == "batch"
     assert batch["engine"]["comparison"]["v_pu"] < 1e-6
@@ -54,12 +54,8 @@ def test_a_model_with_a_generator_is_solved_by_opendss_and_says_so(write_study, 
     master = tmp_path / "master.dss"
     text = f'Redirect "{resolve_model("ieee13", tmp_path).as_posix()}"\n'
     master.write_text(text + "New Generator.chp bus1=671 kv=4.16 kw=100 kvar=0\n")
-    summary = run(
-        write_study,
-        tmp_path / "study",
-        feeder={"model": str(master)},
-        base_load={"source": "native"},
-    )
+    changes = {"feeder": {"model": str(master)}, "base_load": {"source": "native"}}
+    summary = run(write_study, tmp_path / "study", power_flow={"engine": "batch"}, **changes)
     assert summary["engine"]["name"] == "opendss"
     assert "Generator.chp" in summary["engine"]["why"]
     stated = {row["condition"]: row["value"] for row in summary["conditions"]}
@@ -105,3 +101,8 @@ def test_what_the_batch_engine_loses_is_left_to_opendss(monkeypatch, write_study
     assert left == units[3:]
     assert use == EngineUse("batch", "", GOOD, tuple(unit.label for unit in units[3:]))
     assert json.loads(json.dumps(use.record()))["comparison"]["steps"] == 96
+
+
+def test_small_studies_are_left_to_opendss(small_summary):
+    assert small_summary["engine"]["name"] == "opendss"
+    assert "million node-steps" in small_summary["engine"]["why"]

@@ -26,6 +26,7 @@ from v2g_feeder.fleet import (
 )
 from v2g_feeder.loadshape.placement import Place
 from v2g_feeder.screening import Limits, load_limits
+from v2g_feeder.study.hosting_section import HostingSection
 from v2g_feeder.study.protection import ProtectionSection  # noqa: TC001  # pydantic reads it
 from v2g_feeder.study.sections import Section, section_problems
 from v2g_feeder.study.yaml_file import read_yaml
@@ -369,9 +370,9 @@ class ScreeningSection(Section):
 class PowerFlowSection(Section):
     """How states are solved; see ``studies/README.md``, Engines."""
 
-    engine: Literal["auto", "opendss"] = "auto"
-    """``auto``: the batch engine on the feeder's own matrix where it represents the model exactly,
-    checked against OpenDSS; ``opendss``: OpenDSS alone."""
+    engine: Literal["auto", "batch", "opendss"] = "auto"
+    """``batch``: the engine on the feeder's own matrix where it represents the model exactly,
+    checked against OpenDSS; ``opendss``: OpenDSS alone; ``auto``: the first for large studies."""
     check_units: int = Field(default=4, ge=0, le=10_000)
     """Days (of one policy, case and draw) that OpenDSS solves again, drawn at random."""
 
@@ -399,6 +400,7 @@ class StudySection(Section):
     screening: ScreeningSection = Field(default_factory=ScreeningSection)
     protection: ProtectionSection | None = None
     power_flow: PowerFlowSection = Field(default_factory=PowerFlowSection)
+    hosting: HostingSection = Field(default_factory=HostingSection)
     draws: int = Field(default=10, ge=1, le=10_000)
     """Random realisations of the fleet's days."""
     seed: int = Field(default=1, ge=0)
@@ -429,6 +431,7 @@ class Study:
         self.limits: Limits = self._limits()
         if content.protection is not None:
             content.protection.settings()  # raises for figures that are none
+        content.hosting.conditions.settings()  # raises for settings that do nothing
         self._check_names()
 
     @property

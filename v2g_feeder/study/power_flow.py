@@ -38,6 +38,7 @@ __all__ = ["EngineUse", "solve_study"]
 DEADLINE_S: Final = 600.0
 """Longest time that one unit, or the preparation of a feeder, may take."""
 _CHECK: Final = "check"
+_LARGE: Final = 5_000_000  # node-steps: OpenDSS solves as many in about ten seconds
 _SHARE_OTHER: Final = 0.01  # of the steps compared may end in other taps, on a band's very edge
 _V_PU, _LOADING_PCT = 2e-6, 0.02  # largest difference at equal taps; results are single precision
 
@@ -136,8 +137,8 @@ def solve_study(
     reducer = StudyReducer(study, feeder, fleet, out)
     days = _Days(reducer, same_as, folder, lambda done: tell("power flow", done, len(units)))
     try:
-        use, left = EngineUse("opendss"), units
-        if study.content.power_flow.engine == "auto":
+        use, left = _chosen(study, feeder, units), units
+        if use.name == "batch":
             use, left = _by_batch(study, units, days, folder, workers)
         work = [(unit, (str(folder), unit)) for unit in left]
         for outcome in run_units(solve_unit, work, workers=workers, deadline_s=DEADLINE_S):
@@ -145,6 +146,15 @@ def solve_study(
     finally:
         reducer.close()
     return reducer.reduced(days.lost), use
+
+
+def _chosen(study: Study, feeder: FeederStage, units: Sequence[Unit]) -> EngineUse:
+    """Return the engine to begin with: the batch engine where the study asks for it or is large."""
+    engine = study.content.power_flow.engine
+    size = len(units) * study.calendar.steps_per_day * len(feeder.feeder.nodes)
+    if engine == "auto" and size < _LARGE:
+        return EngineUse("opendss", f"{size / 1e6:.2g} million node-steps are few")
+    return EngineUse("opendss" if engine == "opendss" else "batch")
 
 
 def _by_batch(

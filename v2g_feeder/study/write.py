@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from v2g_feeder.study.power_flow import EngineUse
     from v2g_feeder.study.reduce import Reduced
 
-__all__ = ["exported_first", "manifest_of", "write_results"]
+__all__ = ["exported_first", "manifest_of", "printed", "write_results"]
 
 _PACKAGES: Final = (
     "opendssdirect.py",
@@ -68,10 +68,10 @@ def write_results(
     _write_places(out / "results.nc", feeder, reduced)
     tables = {"violations": reduced.violations, "hourly": reduced.hourly}
     if protection is not None:
-        protection = _printed(protection, feeder)
+        protection = printed(protection, feeder)
         tables["protection"] = protection
     for name, table in tables.items():
-        text = csv_text(_printed(table, feeder))
+        text = csv_text(printed(table, feeder))
         reduced.content.add_text(name, text)
         write_text(out / f"{name}.csv", text)
     write_text(
@@ -95,7 +95,7 @@ def exported_first(run: tuple[str, str]) -> tuple[bool, bool, bool]:
     return (case not in BOUNDING_CASES, policy == Policy.EXPORT, case == Case.EXPECTED)
 
 
-def _printed(table: pd.DataFrame, feeder: FeederStage) -> pd.DataFrame:
+def printed(table: pd.DataFrame, feeder: FeederStage) -> pd.DataFrame:
     """Return a table with buses and elements as the model wrote them."""
     shown = table.copy()
     names = feeder.names
