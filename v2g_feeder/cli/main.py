@@ -18,6 +18,7 @@ from v2g_feeder.cli.check import check
 from v2g_feeder.cli.checklist import checklist
 from v2g_feeder.cli.export import export
 from v2g_feeder.cli.fit import fit
+from v2g_feeder.cli.hosting import hosting
 from v2g_feeder.cli.init import init
 from v2g_feeder.cli.shapes import shapes
 from v2g_feeder.cli.study import study
@@ -78,5 +79,5 @@ def main(debug: bool) -> None:  # read from the context by _Commands
     """Hosting-capacity studies of bidirectional EV charging on distribution feeders."""
 
 
-for command in (study, shapes, check, init, fit, export, checklist):
+for command in (study, hosting, shapes, check, init, fit, export, checklist):
     main.add_command(command)

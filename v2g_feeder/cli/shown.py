@@ -33,6 +33,8 @@ _STAGES = {
     "feeder": "feeder and base load",
     "fleet": "fleet and load shapes",
     "power flow": "power flow, days",
+    "capacity": "capacity, days",
+    "check": "check by OpenDSS, days",
     "report": "tables and report",
 }
 

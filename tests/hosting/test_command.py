@@ -1,0 +1,102 @@
+"""``v2g-feeder hosting`` from a YAML file to its result folder."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from v2g_feeder.cli.main import main
+from v2g_feeder.conventions import Connection, Direction, Status
+from v2g_feeder.errors import InputError
+from v2g_feeder.hosting import CAPACITY_COLUMNS
+from v2g_feeder.study.config import load_study
+from v2g_feeder.study.hosting import run_hosting
+
+STUDY = {
+    "name": "capacity",
+    "feeder": {"model": "ieee13"},
+    "base_load": {"source": "standard"},
+    "calendar": {"seasons": {"summer": [7]}, "day_types": ["peak_day", "min_day"]},
+    "screening": {"limits": "ica"},
+    "hosting": {"buses": ["671", "675", "611"], "check_pairs": 20},
+}
+
+
+def study(folder, **hosting):
+    path = folder / "study.yaml"
+    path.write_text(yaml.safe_dump(STUDY | {"hosting": STUDY["hosting"] | hosting}), "utf-8")
+    return path
+
+
+def test_the_command_prints_and_writes_all(tmp_path):
+    out = tmp_path / "out"
+    command = ["hosting", str(study(tmp_path)), "--out", str(out), "--workers", "1", "--quiet"]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 0, result.output
+    summary = json.loads((out / "summary.json").read_text("utf-8"))
+    for line in summary["conditions"]:
+        assert line in result.output
+    table = pd.read_csv(out / "hosting_capacity.csv", dtype={"bus": str})
+    assert tuple(table.columns) == CAPACITY_COLUMNS
+    assert len(table) == summary["effort"]["pairs"] == 48 * 2 * (4 + 4 + 1)
+    assert set(table["status"]) <= {str(status) for status in Status}
+    assert set(table["direction"]) == {str(one) for one in Direction}
+    assert set(table["connection"]) == {"A", "B", "C", "ABC"}
+    limited = table[table["fails_at_kw"].notna()]
+    step = (0.01 * limited["kw"]).clip(lower=1.0)
+    assert (limited["fails_at_kw"] - limited["kw"] <= step + 0.02).all()  # written with six digits
+    check = summary["check"]
+    assert check["annual_minima"] == 18
+    assert check["passes_at_kw"] == check["fails_at_fails_at_kw"] == check["checked"] >= 30
+    minima = pd.read_csv(out / "hosting_minima.csv", dtype={"bus": str})
+    least = table.groupby(["bus", "connection", "direction"])["kw"].min()
+    for row in minima.itertuples():
+        assert least[row.bus, row.connection, row.direction] == row.kw
+    assert "power flows an answer" in result.output
+    assert not (out / ".units").exists()
+
+
+def test_workers_do_not_matter_and_conditions_do(tmp_path):
+    path = study(tmp_path, check_pairs=0, check_minima=False, connections=["AB", "ABC"])
+    one = run_hosting(load_study(path), tmp_path / "one", workers=1)
+    two = run_hosting(load_study(path), tmp_path / "two", workers=2)
+    assert one["content_sha256"] == two["content_sha256"]
+    table = pd.read_csv(tmp_path / "one" / "hosting_capacity.csv")
+    assert set(table["connection"]) == {str(Connection.AB), str(Connection.ABC)}
+    path = study(
+        tmp_path, check_pairs=10, check_minima=False, connections=["ABC"],
+        conditions={"regulators": "top", "capacitors": "off", "source_pu": 1.01},
+    )  # fmt: skip
+    other = run_hosting(load_study(path), tmp_path / "three", workers=1)
+    assert other["conditions"][0] == (
+        "feeder: regulators top, reverse mode as_model, capacitors off, source 1.01 pu"
+    )
+    assert other["check"]["passes_at_kw"] == other["check"]["fails_at_fails_at_kw"] == 10
+    median = {
+        name: next(
+            row["kw_median"]
+            for row in summary["capacity"]
+            if (row["direction"], row["connection"]) == ("export", "ABC")
+        )
+        for name, summary in (("locked", one), ("top", other))
+    }
+    assert median["top"] != pytest.approx(median["locked"], rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("hosting", "words"),
+    [
+        ({"maximum": 5}, "maximum_kw"),
+        ({"connections": "D"}, "connections"),
+        ({"conditions": {"regulators": "loose"}}, "'loose'"),
+        ({"conditions": {"reverse_delay_s": 5.0}}, "no delay to set"),
+        ({"maximum_kw": -1.0}, "maximum_kw"),
+    ],
+)
+def test_settings_that_cannot_be_are_named(tmp_path, hosting, words):
+    with pytest.raises(InputError, match=words):
+        load_study(study(tmp_path, **hosting))

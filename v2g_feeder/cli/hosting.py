@@ -1,0 +1,109 @@
+"""``v2g-feeder hosting``: nodal hosting capacity, hour by hour, export and import."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from v2g_feeder.cli.shown import (
+    json_option,
+    progress_bar,
+    quiet_option,
+    seed_option,
+    show_table,
+    workers_option,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["hosting"]
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Result folder; default results/NAME-hosting."
+)
+@click.option("--overwrite", is_flag=True, help="Replace an earlier result.")
+@workers_option
+@seed_option
+@json_option
+@quiet_option
+def hosting(
+    file: Path,
+    out: Path | None,
+    workers: int | None,
+    seed: int | None,
+    *,
+    overwrite: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Search the hosting capacity of the feeder in FILE (YAML), its section ``hosting``.
+
+    For each bus, connection and step: the largest export and the largest charging kW that break
+    no limit, what limits them, and the feeder conditions under which that holds.
+    """
+    from v2g_feeder.study.config import load_study
+    from v2g_feeder.study.hosting import run_hosting
+
+    checked = load_study(file, seed=seed)
+    folder = out or Path("results") / f"{checked.content.name}-hosting"
+    with progress_bar(hidden=quiet or as_json) as (tell, console):
+        summary = run_hosting(
+            checked,
+            folder,
+            workers=workers,
+            overwrite=overwrite,
+            progress=tell,
+            notice=lambda line: console.print(f"note: {line}", highlight=False, markup=False),
+            command=" ".join(["v2g-feeder", *sys.argv[1:]]),
+        )
+    if as_json:
+        from v2g_feeder.store import plain
+
+        click.echo(json.dumps({"result": str(folder), **plain(summary)}))
+    else:
+        _print(summary, folder)
+
+
+def _print(summary: Mapping[str, Any], folder: Path) -> None:
+    """Print the conditions, capacities by connection, effort and check."""
+    click.echo()
+    for line in summary["conditions"]:
+        click.echo(line)
+    click.echo()
+    rows = [
+        [
+            row["direction"],
+            row["connection"],
+            str(row["buses"]),
+            *(f"{row[name]:.0f}" for name in ("kw_min", "kw_median", "kw_max")),
+            row["bus_of_min"],
+            row["limiting"],
+        ]
+        for row in summary["capacity"]
+    ]
+    show_table(
+        "Least capacity over all steps, kW, by bus",
+        ["direction", "connection", "buses", "lowest", "median", "highest", "lowest at", "limit"],
+        rows,
+    )
+    effort, check = summary["effort"], summary["check"]
+    words = ", ".join(f"{count} {name}" for name, count in summary["status"].items())
+    click.echo(f"\n{effort['pairs']} answers: {words}")
+    rate = effort["pairs"] / max(effort["seconds"], 1e-9)
+    click.echo(f"{effort['solves_a_pair']:.1f} power flows an answer, {rate:.0f} answers a second")
+    click.echo(
+        f"OpenDSS solved {check['checked']} again ({check['annual_minima']} annual minima): "
+        f"{check['passes_at_kw']} pass at kw, {check['fails_at_fails_at_kw']} fail at fails_at_kw, "
+        f"{check['same_place']} at the place named"
+    )
+    if summary["not_searched"]:
+        click.echo("not part of the search: " + ", ".join(summary["not_searched"]))
+    click.echo(f"\ntables: {folder}: hosting_capacity.csv, hosting_minima.csv, hosting_check.csv")

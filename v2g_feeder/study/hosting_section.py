@@ -1,0 +1,79 @@
+"""The section of a study file that asks for hosting capacity."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from v2g_feeder.conventions import Connection  # noqa: TC001  # pydantic reads it
+from v2g_feeder.hosting import Capacitors, Conditions, Regulators, ReverseMode, Search
+from v2g_feeder.study.sections import Section
+
+__all__ = ["ConditionsSection", "HostingSection"]
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class ConditionsSection(Section):
+    """Feeder conditions; they are printed beside every number."""
+
+    regulators: Regulators = Field(default=Regulators.LOCKED, strict=False)
+    """``locked`` at the step's base state; ``top``: locked at the top of their bands; ``free``:
+    settling anew from the step's base state."""
+    reverse_mode: ReverseMode = Field(default=ReverseMode.AS_MODEL, strict=False)
+    """Of all regulators: ``as_model``, ``locked_forward``, ``neutral``, ``bidirectional`` or
+    ``cogeneration``."""
+    reverse_threshold_kw: NotNegative | None = None
+    """Reverse power from which a regulator takes the flow for reversed, kW."""
+    reverse_delay_s: NotNegative | None = None
+    """Time that it waits, s."""
+    capacitors: Capacitors = Field(default=Capacitors.CONTROLLED, strict=False)
+    """``controlled``: as the model has them; ``off``."""
+    source_pu: Positive | None = None
+    """Voltage of the source, per unit; left out, the model's."""
+
+    def settings(self) -> Conditions:
+        """Return the stage's settings."""
+        return Conditions(**self.model_dump())
+
+
+class HostingSection(Section):
+    """Nodal hosting capacity, hour by hour, export and import."""
+
+    buses: list[str | int] | None = Field(default=None, min_length=1)
+    """Buses to ask for; left out, every screened bus."""
+    connections: (
+        Literal["default", "own"]
+        | Annotated[list[Annotated[Connection, Field(strict=False)]], Field(min_length=1)]
+    ) = "default"
+    """``default``: each phase of a bus, and all three where it has them; ``own``: the widest
+    connection of each bus; or a list, such as ``[AB, ABC]``, taken where a bus has it."""
+    maximum_kw: Positive = 5000.0
+    """Largest size tried; where no limit is met up to it, the capacity is ``censored``."""
+    tolerance_kw: Positive = 1.0
+    """The size that fails is at most this above the one that passes, or the share below."""
+    tolerance_share: Annotated[float, Field(ge=0, lt=1)] = 0.01
+    """The same as a share of the size."""
+    scan: Annotated[int, Field(ge=0, le=1000)] | None = None
+    """Evenly spaced sizes solved beforehand, which show a limit that is met and passed again; left
+    out, 5 with free regulators and none otherwise."""
+    conditions: ConditionsSection = Field(default_factory=ConditionsSection)
+    check_minima: bool = True
+    """Whether OpenDSS solves the least capacity of each (bus, connection, direction) again."""
+    check_pairs: int = Field(default=1000, ge=0, le=1_000_000)
+    """Further answers that OpenDSS solves again, drawn at random by the study's seed."""
+
+    def search(self) -> Search:
+        """Return the stage's settings."""
+        return Search(self.maximum_kw, self.tolerance_kw, self.tolerance_share, self.scan)
+
+    def wanted_buses(self) -> list[str] | None:
+        """Return the buses' names."""
+        return None if self.buses is None else [str(bus) for bus in self.buses]
+
+    def wanted_connections(self) -> str | list[str]:
+        """Return the connections' names."""
+        given = self.connections
+        return given if isinstance(given, str) else [str(one) for one in given]

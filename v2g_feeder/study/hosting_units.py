@@ -1,0 +1,137 @@
+"""Days of a capacity search, and the answers solved again, each in a worker process."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from v2g_feeder.feeder.engine import shared_engine
+from v2g_feeder.hosting.base import FeederInConditions
+from v2g_feeder.hosting.nodal import Found, Nodal
+from v2g_feeder.hosting.recheck import Recheck, Verdict
+from v2g_feeder.powerflow.opendss import Runner
+from v2g_feeder.store import load_arrays, save_arrays
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+    from v2g_feeder.hosting import Conditions, Search
+    from v2g_feeder.hosting.base import BaseState
+    from v2g_feeder.powerflow.opendss import Circuit
+    from v2g_feeder.screening import Limits
+
+__all__ = [
+    "HostingPlan",
+    "check_day",
+    "load_day",
+    "solve_day",
+    "write_checked",
+    "write_hosting_plan",
+]
+
+_PLAN, _CHECKED = "hosting.pickle", "checked.pickle"
+
+
+@dataclass(frozen=True)
+class HostingPlan:
+    """What the workers of a search share.
+
+    Parameters
+    ----------
+    circuit
+        The feeder with its conditions' commands, without connection points.
+    points
+        Candidates.
+    conditions, limits, search
+        Settings.
+    seasons
+        Of each day.
+    """
+
+    circuit: Circuit
+    points: pd.DataFrame
+    conditions: Conditions
+    limits: Limits
+    search: Search
+    seasons: Sequence[str]
+
+
+def write_hosting_plan(plan: HostingPlan, folder: Path) -> None:
+    """Write a plan where the workers find it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / _PLAN).write_bytes(pickle.dumps(plan))
+
+
+@lru_cache(maxsize=1)
+def _nodal(folder: str) -> tuple[HostingPlan, Nodal]:
+    """Return this process's search of a plan; the circuit is loaded once."""
+    plan: HostingPlan = pickle.loads((Path(folder) / _PLAN).read_bytes())  # noqa: S301  # our own
+    runner = Runner(shared_engine(), plan.circuit, plan.limits.reverse_flow_kw)
+    grid = FeederInConditions(runner, plan.conditions)
+    return plan, Nodal(grid, plan.points, plan.limits, plan.search)
+
+
+def _file(folder: str | Path, day: int) -> Path:
+    return Path(folder) / f"h{day:03d}.npz"
+
+
+def solve_day(folder: str, day: int) -> int:
+    """Search a day and write its file; return the number of power flows."""
+    plan, nodal = _nodal(folder)
+    found = nodal.day(day * plan.circuit.steps_per_day, plan.seasons[day])
+    save_arrays(
+        _file(folder, day), {item.name: getattr(found, item.name) for item in fields(Found)}
+    )
+    return int(found.solves.sum())
+
+
+def load_day(folder: Path, day: int) -> Found:
+    """Load what :func:`solve_day` wrote."""
+    return Found(**load_arrays(_file(folder, day)))
+
+
+def write_checked(points: pd.DataFrame, folder: Path) -> None:
+    """Write the candidates that OpenDSS solves again where the workers find them."""
+    (folder / _CHECKED).write_bytes(pickle.dumps(points))
+
+
+@lru_cache(maxsize=1)
+def _recheck(folder: str) -> Recheck:
+    """Return this process's OpenDSS with a load at every point that is checked."""
+    plan, _ = _nodal(folder)
+    points = pickle.loads((Path(folder) / _CHECKED).read_bytes())  # noqa: S301  # our own
+    return Recheck(shared_engine(), plan.circuit, points, plan.conditions, plan.limits)
+
+
+@lru_cache(maxsize=2)
+def _base(folder: str, day: int) -> list[BaseState]:
+    """Return the base states of a day."""
+    plan, nodal = _nodal(folder)
+    sources = sorted({part.source for part in nodal.parts(plan.seasons[day])})
+    first = day * plan.circuit.steps_per_day
+    return nodal.grid.day(first, sources, plan.limits.head_unbalance_floor_a)
+
+
+def check_day(folder: str, day: int, rows: pd.DataFrame) -> list[Verdict]:
+    """Solve rows of a day's table again with OpenDSS, in their order.
+
+    Parameters
+    ----------
+    folder, day
+        As of :func:`solve_day`.
+    rows
+        Of the capacity table, in the order of their steps.
+    """
+    plan, nodal = _nodal(folder)
+    check = _recheck(folder)
+    states = {state.step: state for state in _base(folder, day)}
+    parts = nodal.parts(plan.seasons[day])
+    return [
+        check.verdict(row, states[int(row["step"])], parts, nodal.grid.solver.place)
+        for _, row in rows.iterrows()
+    ]
