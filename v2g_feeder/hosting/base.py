@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["SEARCH_TOLERANCE", "BaseState", "FeederInConditions"]
 
 _BASE_TOLERANCE: Final = 1e-9
-SEARCH_TOLERANCE: Final = 1e-8
+SEARCH_TOLERANCE: Final = 1e-7
 """Largest error of a voltage across a load in a search, per unit."""
 
 

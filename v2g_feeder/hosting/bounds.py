@@ -190,6 +190,12 @@ class Bounds:
         self.already = np.concatenate([*already, np.zeros(0, bool)])
         """Whether the base state breaks the limit of each place, parts one after the other."""
 
+    @property
+    def room(self) -> np.ndarray:
+        """How far the value of each place may move, parts one after the other."""
+        parts = [1.0 / np.abs(bound.weight) for bound in self.bounds]
+        return np.concatenate([*parts, np.zeros(0)])
+
     def worst(
         self,
         values: Mapping[str, np.ndarray],

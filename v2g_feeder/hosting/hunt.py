@@ -81,11 +81,15 @@ def no_hunt() -> Hunt:
 
 @compiled
 def begin(hunt: Hunt, s: int, first: float, rules: Rules) -> None:
-    """Begin a search in a state, with ``first`` as the first size unless there is a scan."""
+    """Begin a search in a state, the limit expected at ``first``, unless there is a scan."""
     hunt.low[s], hunt.high[s], hunt.beyond[s] = 0.0, np.inf, 0.0
     hunt.aim[s], hunt.place[s], hunt.solves[s] = first, INVALID, 0
     hunt.left[s] = rules.scan
-    hunt.size[s] = rules.maximum if rules.scan else min(max(first, rules.least), rules.maximum)
+    if rules.scan or first >= rules.maximum:
+        hunt.size[s] = rules.maximum
+    else:
+        below = first - _AIM * max(rules.least, rules.share * first)
+        hunt.size[s] = min(max(below, rules.least), rules.maximum)
 
 
 @compiled

@@ -34,7 +34,7 @@ class Lanes(NamedTuple):
     one, other, volts, watts
         Load phases of the candidates, ``[candidate, slot]``; watts of each kW.
     guess
-        First sizes, ``[pair]``.
+        Where each limit is expected at first, ``[pair]``; on return where the last solution put it.
     rise, limiting, valid
         Of the sizes just solved: largest rise, number of its place, whether they may be screened,
         ``[state]``.
@@ -133,5 +133,6 @@ def turn(block: Lanes, rules: Rules, work: Work, base: tuple[np.ndarray, np.ndar
             continue
         block.kw[number], block.fails_at_kw[number] = block.hunt.low[s], block.hunt.high[s]
         block.place[number], block.beyond_kw[number] = block.hunt.place[s], block.hunt.beyond[s]
+        block.guess[number] = min(block.hunt.aim[s], rules.maximum)
         block.solves[number], block.solves_now[s] = block.solves_now[s], 0
         load(block, s, rules, work, base)

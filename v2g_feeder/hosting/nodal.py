@@ -26,8 +26,6 @@ from v2g_feeder.powerflow.rows import WIDTH
 from v2g_feeder.powerflow.solution import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import pandas as pd
 
     from v2g_feeder.hosting.base import BaseState, FeederInConditions
@@ -153,25 +151,29 @@ class Nodal:
         wanted = sorted({part.source for part in parts})
         base = self.grid.day(first_step, wanted, self.limits.head_unbalance_floor_a)
         guess = np.full((len(self.points), 2), _FIRST_SHARE * self.search.maximum_kw)
-        steps = []
+        steps: list[Found] = []
+        before = np.zeros(0)
         for state in base:
-            steps.append(self.step(state, parts, guess))
-            known = np.isfinite(steps[-1].kw)
-            guess = np.where(known, steps[-1].kw, guess)
+            bounds = Bounds(parts, state.values)
+            if steps:
+                guess = _next_guess(guess, steps[-1], before, bounds.room)
+            before = bounds.room
+            steps.append(self.step(state, bounds, guess))
         names = Found.__dataclass_fields__
         return Found(**{name: np.array([getattr(one, name) for one in steps]) for name in names})
 
-    def step(self, base: BaseState, parts: Sequence[Part], guess: np.ndarray) -> Found:
+    def step(self, base: BaseState, bounds: Bounds, guess: np.ndarray) -> Found:
         """Search all candidates at one step, ``[candidate, direction]``.
 
         Parameters
         ----------
         base
             The step without a charger.
-        parts
-            What binds.
+        bounds
+            What binds there.
         guess
-            Sizes to begin with, kW, ``[candidate, direction]``.
+            Where limits are expected, kW, ``[candidate, direction]``; on return where they were
+            found.
         """
         shape = guess.shape
         found = Found(
@@ -180,7 +182,6 @@ class Nodal:
         )  # fmt: skip
         if not base.valid:
             return found
-        bounds = Bounds(parts, base.values)
         self.grid.solver.tolerance = SEARCH_TOLERANCE
         self.grid.put(self._bench, base.step)
         work = self._bench.work
@@ -193,6 +194,7 @@ class Nodal:
             turn(block, self._rules, work, (base.re, base.im))
         for name in ("kw", "fails_at_kw", "place", "beyond_kw", "solves"):
             getattr(found, name)[:] = getattr(block, name).reshape(shape)
+        guess[:] = block.guess.reshape(shape)
         self._mark(found, bounds)
         return found
 
@@ -237,3 +239,21 @@ class Nodal:
             buses = np.concatenate([part.buses for part in bounds.parts])
             broken = set(buses[bounds.already])
             found.already[self.points["bus"].isin(broken).to_numpy()] = True
+
+
+def _next_guess(aims: np.ndarray, last: Found, before: np.ndarray, room: np.ndarray) -> np.ndarray:
+    """Return where limits are expected at a step from where the last step's were.
+
+    A value moves by as much a kW as it did an hour ago; what has changed is its room.
+
+    Parameters
+    ----------
+    aims, last
+        Of the last step, ``[candidate, direction]``.
+    before, room
+        Of the last step and of this, ``[place]``.
+    """
+    known = last.place >= 0
+    share = np.ones(aims.shape)
+    share[known] = room[last.place[known]] / before[last.place[known]]
+    return aims * share

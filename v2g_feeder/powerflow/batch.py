@@ -330,8 +330,9 @@ class BatchSolver:
         reason[~own.settled] = Reason.CONTROLS_UNFINISHED
         failed = work.status != CONVERGED
         reason[failed] = Reason.NOT_CONVERGED
-        for array in (v_pu, loading, flows, head):
-            array[..., failed] = np.nan if array.dtype == float else complex(np.nan, np.nan)
+        if failed.any():
+            for array in (v_pu, loading, flows, head):
+                array[..., failed] = np.nan if array.dtype == float else complex(np.nan, np.nan)
         return Gauge(v_pu, loading, flows, head, head.real - drawn, reason)
 
     def read(self, bench: Bench, first: int = 0, count: int = WIDTH) -> Block:
