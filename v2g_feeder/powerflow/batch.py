@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from v2g_feeder.powerflow.border import border_of, invert
-from v2g_feeder.powerflow.controls import control_work, sample
+from v2g_feeder.powerflow.controls import Seen, control_work, packed, sample
 from v2g_feeder.powerflow.factor import factorise
 from v2g_feeder.powerflow.kernels import (
     CONVERGED,
@@ -187,13 +187,17 @@ class BatchSolver:
         self._rows = rows
         self._factor, self.place, left = factorise(network)
         self._border = border_of(network, left)
-        self._regulators, self._banks = controls(self.place)
+        regulators, banks = controls(self.place)
+        self._regulators, self._banks = packed(regulators), packed(banks)
         self._arrays = loads.arrays(self.place)
         self._fast = fast_of(loads)
         self._places = places(network, probe, self.place)
         size = len(self.place)
         self._source = np.zeros(size + 1, complex)
         self._source[self.place] = network.source_amps
+        self._fed = np.flatnonzero(self._source)
+        place = np.append(self.place, size)
+        self._sources = [(place[list(nodes)], matrix) for nodes, matrix in network.sources]
         self.start = np.zeros(size + 1, complex)
         self.start[self.place] = network.nominal_volts
 
@@ -249,7 +253,7 @@ class BatchSolver:
             spots=no_spots(slots, len(self.place)),
         )
         work.kw[-1] = work.kvar[-1] = 1.0
-        controls = control_work(self._regulators, self._banks)
+        controls = control_work(len(self._regulators), len(self._banks))
         bench = Bench(work, controls)
         controls.taps[:] = self.network.taps[:, None]
         controls.closed[:] = self.network.closed[:, None]
@@ -315,13 +319,13 @@ class BatchSolver:
     def gauge(self, bench: Bench) -> Gauge:
         """Read what most limits are set on from a solved bench."""
         work, own = bench.work, bench.controls
-        observed, at = self.probe.observed, self._places
+        observed, at, seen = self.probe.observed, self._places, Seen(work.re, work.im)
         v_pu = np.empty((len(observed.voltages), WIDTH))
         loading = np.full((len(observed.elements), WIDTH), np.nan)
         flows = np.empty((len(observed.flows), WIDTH))
-        read_voltages(at, work, v_pu)
-        read_currents(at, own.taps, work, loading)
-        read_powers(at, own.taps, work, flows[1:])
+        read_voltages(at.volt_one, at.volt_other, at.volt_scale, seen, v_pu)
+        read_currents(at.amps, at.amps_first, at.amps_element, own.taps, seen, loading)
+        read_powers(at.flows, at.flow_first, at.flow_node, own.taps, seen, flows[1:])
         check = Check(*np.empty((len(Check._fields), 1, WIDTH)))
         load_check(self._arrays, self._fast, self.loads.charger, work, check)
         head, drawn = self._head_kva(work), check.drawn_kw[0]
@@ -364,7 +368,8 @@ class BatchSolver:
     def voltages(self, bench: Bench) -> np.ndarray:
         """Return the service voltages of a bench, per unit, ``[node, state]``."""
         v_pu = np.empty((len(self.probe.observed.voltages), WIDTH))
-        read_voltages(self._places, bench.work, v_pu)
+        at, seen = self._places, Seen(bench.work.re, bench.work.im)
+        read_voltages(at.volt_one, at.volt_other, at.volt_scale, seen, v_pu)
         return v_pu
 
     def unbalance(self, bench: Bench) -> tuple[np.ndarray, np.ndarray]:
@@ -380,7 +385,7 @@ class BatchSolver:
         work, taps = bench.work, bench.controls.taps
         rows = len(self._places.head.regulator)
         amps = np.empty((2 * rows, WIDTH))
-        read_amps(self._places.head, taps, work, amps)
+        read_amps(self._places.head, taps, Seen(work.re, work.im), amps)
         total = np.zeros((3, WIDTH), complex)
         np.add.at(total, self.probe.balance.head_phase, amps[0::2] + 1j * amps[1::2])
         return np.abs(total)
@@ -392,12 +397,10 @@ class BatchSolver:
     def _head_kva(self, work: Work) -> np.ndarray:
         """Return the power from all sources, kVA, ``[state]``."""
         total = np.zeros(WIDTH, complex)
-        place = np.append(self.place, len(self.place))
-        for nodes, matrix in self.network.sources:
-            at = place[list(nodes)]
+        for at, matrix in self._sources:
             volts = work.re[at] + 1j * work.im[at]
             total -= (volts * (matrix @ volts).conj()).sum(axis=0)
-        fed = np.flatnonzero(self._source)
+        fed = self._fed
         total += ((work.re[fed] + 1j * work.im[fed]) * self._source[fed, None].conj()).sum(axis=0)
         return total / 1e3
 

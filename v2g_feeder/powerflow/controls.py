@@ -22,8 +22,16 @@ if TYPE_CHECKING:
     from v2g_feeder.feeder.model import Feeder
     from v2g_feeder.powerflow.network import Network
 
-__all__ = ["CapacitorControls", "ControlWork", "RegulatorControls", "control_work", "read_controls",
-           "sample"]  # fmt: skip
+__all__ = [
+    "CapacitorControls",
+    "ControlWork",
+    "RegulatorControls",
+    "Seen",
+    "control_work",
+    "packed",
+    "read_controls",
+    "sample",
+]
 
 _MOST_CONDUCTORS: Final = 8
 _PICK: Final = {"max": -1, "min": -2, "avg": -3}
@@ -177,9 +185,31 @@ class ControlWork(NamedTuple):
     settled: np.ndarray
 
 
-def control_work(regulators: RegulatorControls, banks: CapacitorControls) -> ControlWork:
-    """Return the arrays of a block with nothing pending."""
-    shape, banked = (len(regulators.first), WIDTH), (len(banks.bank), WIDTH)
+class Seen(NamedTuple):
+    """Node voltages of a block, ``[node + ground, state]``."""
+
+    re: np.ndarray
+    im: np.ndarray
+
+
+def packed(controls: RegulatorControls | CapacitorControls) -> Any:
+    """Return controls as one array of records, which compiled code reads by the same names.
+
+    As thirty arrays they would be sixty arguments of every function, and take a minute to compile.
+    """
+    fields = [
+        (name, values.dtype, values.shape[1:])
+        for name, values in zip(controls._fields, controls, strict=True)
+    ]
+    found = np.zeros(len(controls[0]), np.dtype(fields, align=True))
+    for name, values in zip(controls._fields, controls, strict=True):
+        found[name] = values
+    return found
+
+
+def control_work(regulators: int, banks: int) -> ControlWork:
+    """Return the arrays of a block of so many controls, with nothing pending."""
+    shape, banked = (regulators, WIDTH), (banks, WIDTH)
     return ControlWork(
         taps=np.ones(shape),
         closed=np.zeros(banked),
@@ -196,7 +226,7 @@ def control_work(regulators: RegulatorControls, banks: CapacitorControls) -> Con
 
 @compiled
 def _amps(
-    node: np.ndarray, matrices: np.ndarray, row: int, share: float, work: Work, s: int
+    node: np.ndarray, matrices: np.ndarray, row: int, share: float, seen: Seen, s: int
 ) -> complex:
     """Return the current into conductor ``row`` of an element; ``share`` is ``1 / tap``."""
     total = 0.0j
@@ -204,26 +234,26 @@ def _amps(
         y = matrices[0, row, j]
         if len(matrices) > 1:
             y = y + share * (matrices[1, row, j] + share * matrices[2, row, j])
-        total += y * complex(work.re[node[j], s], work.im[node[j], s])
+        total += y * complex(seen.re[node[j], s], seen.im[node[j], s])
     return total
 
 
 @compiled
-def _watts(controls: RegulatorControls, c: int, share: float, work: Work, s: int) -> complex:
+def _watts(controls: RegulatorControls, c: int, share: float, seen: Seen, s: int) -> complex:
     """Return the power that leaves the sensed winding of a regulator, W."""
     total = 0.0
     for phase in range(controls.phases[c]):
         row = controls.first[c] + phase
         node = controls.node[c, row]
-        amps = _amps(controls.node[c], controls.matrices[c], row, share, work, s)
-        total -= (complex(work.re[node, s], work.im[node, s]) * amps.conjugate()).real
+        amps = _amps(controls.node[c], controls.matrices[c], row, share, seen, s)
+        total -= (complex(seen.re[node, s], seen.im[node, s]) * amps.conjugate()).real
     return total
 
 
 @compiled
-def _mode(controls: RegulatorControls, c: int, work: Work, own: ControlWork, s: int) -> None:
+def _mode(controls: RegulatorControls, c: int, seen: Seen, own: ControlWork, s: int) -> None:
     """Ask for a change of the direction in which a regulator looks, or withdraw it."""
-    power = _watts(controls, c, 1.0 / own.taps[c, s], work, s)
+    power = _watts(controls, c, 1.0 / own.taps[c, s], seen, s)
     if own.mode[c, s] == FORWARD:
         asks = power < -controls.threshold_w[c]
     else:
@@ -236,7 +266,7 @@ def _mode(controls: RegulatorControls, c: int, work: Work, own: ControlWork, s: 
 
 @compiled
 def _sensed(
-    controls: RegulatorControls, c: int, work: Work, own: ControlWork, s: int
+    controls: RegulatorControls, c: int, seen: Seen, own: ControlWork, s: int
 ) -> tuple[float, float]:
     """Return the sensed voltage, V at the relay, without and with line-drop compensation."""
     pick = controls.pick[c]
@@ -244,12 +274,12 @@ def _sensed(
         best = -1.0
         for phase in range(controls.phases[c]):
             one, other = controls.one[c, phase], controls.other[c, phase]
-            x, y = work.re[one, s] - work.re[other, s], work.im[one, s] - work.im[other, s]
+            x, y = seen.re[one, s] - seen.re[other, s], seen.im[one, s] - seen.im[other, s]
             v = np.sqrt(x * x + y * y)
             if best < 0.0 or (v > best if controls.pick[c] == -1 else v < best):
                 best, pick = v, phase
     one, other = controls.one[c, pick], controls.other[c, pick]
-    volts = complex(work.re[one, s] - work.re[other, s], work.im[one, s] - work.im[other, s])
+    volts = complex(seen.re[one, s] - seen.re[other, s], seen.im[one, s] - seen.im[other, s])
     if controls.remote[c]:
         remote = abs(volts) / controls.remote_ratio[c]
         return remote, remote
@@ -259,7 +289,7 @@ def _sensed(
     if controls.r[c, 0] == 0.0 and controls.x[c, 0] == 0.0 and controls.ldc[c, 0] == 0.0:
         return plain, plain
     row = controls.first[c] + pick
-    amps = _amps(controls.node[c], controls.matrices[c], row, 1.0 / own.taps[c, s], work, s)
+    amps = _amps(controls.node[c], controls.matrices[c], row, 1.0 / own.taps[c, s], seen, s)
     amps /= controls.amps_ratio[c]
     if controls.ldc[c, 0] != 0.0:
         return plain, abs(plain - abs(amps) * controls.ldc[c, side])
@@ -267,12 +297,12 @@ def _sensed(
 
 
 @compiled
-def _local(controls: RegulatorControls, c: int, work: Work, s: int) -> float:
+def _local(controls: RegulatorControls, c: int, seen: Seen, s: int) -> float:
     """Return the voltage at the regulator itself, first phase, V at its relay."""
     first, phases = controls.first[c], controls.phases[c]
     one = controls.node[c, first]
-    other = controls.node[c, first + phases] if not controls.remote[c] else len(work.re) - 1
-    x, y = work.re[one, s] - work.re[other, s], work.im[one, s] - work.im[other, s]
+    other = controls.node[c, first + phases] if not controls.remote[c] else len(seen.re) - 1
+    x, y = seen.re[one, s] - seen.re[other, s], seen.im[one, s] - seen.im[other, s]
     return float(np.sqrt(x * x + y * y) / controls.volts_ratio[c])
 
 
@@ -288,20 +318,20 @@ def _to_neutral(controls: RegulatorControls, c: int, own: ControlWork, s: int) -
 
 
 @compiled
-def _regulate(controls: RegulatorControls, c: int, work: Work, own: ControlWork, s: int) -> None:
+def _regulate(controls: RegulatorControls, c: int, seen: Seen, own: ControlWork, s: int) -> None:
     """Sample a regulator of one state."""
     if controls.most[c] == 0:
         return
     tap = own.taps[c, s]
     if not controls.remote[c] and (controls.reversible[c] or controls.cogeneration[c]):
         looked = own.mode[c, s]
-        _mode(controls, c, work, own, s)
+        _mode(controls, c, seen, own, s)
         if looked != FORWARD and controls.neutral[c]:
             _to_neutral(controls, c, own, s)
             return
-    local, actual = _sensed(controls, c, work, own, s)
+    local, actual = _sensed(controls, c, seen, own, s)
     if controls.remote[c]:
-        local = _local(controls, c, work, s)
+        local = _local(controls, c, seen, s)
     side = 0 if own.mode[c, s] == FORWARD else 1
     reverse = own.mode[c, s] == REVERSE
     if reverse:
@@ -338,26 +368,26 @@ def _picked(values: np.ndarray, count: int, pick: int) -> float:
 
 
 @compiled
-def _bank_volts(controls: CapacitorControls, c: int, work: Work, s: int) -> float:
+def _bank_volts(controls: CapacitorControls, c: int, seen: Seen, s: int) -> float:
     """Return the voltage that a bank's control senses, V at its relay."""
     count, first = controls.phases[c], controls.first[c]
     values = np.empty(count)
     for phase in range(count):
         one = controls.node[c, first + phase]
-        volts = complex(work.re[one, s], work.im[one, s])
+        volts = complex(seen.re[one, s], seen.im[one, s])
         if controls.delta[c] and controls.pick_volts[c] >= 0:
             other = controls.node[c, first + (phase + 1) % count]
-            volts -= complex(work.re[other, s], work.im[other, s])
+            volts -= complex(seen.re[other, s], seen.im[other, s])
         values[phase] = abs(volts)
     return float(_picked(values, count, controls.pick_volts[c]) / controls.volts_ratio[c])
 
 
 @compiled
-def _measured(controls: CapacitorControls, c: int, work: Work, s: int, hour: float) -> float:
+def _measured(controls: CapacitorControls, c: int, seen: Seen, s: int, hour: float) -> float:
     """Return what a bank's control compares with its settings."""
     kind = controls.kind[c]
     if kind == 1:
-        return _bank_volts(controls, c, work, s)
+        return _bank_volts(controls, c, seen, s)
     if kind == 3:
         return hour
     count = controls.phases[c]
@@ -366,9 +396,9 @@ def _measured(controls: CapacitorControls, c: int, work: Work, s: int, hour: flo
     for phase in range(count):
         row = controls.first[c] + phase
         node = controls.node[c, row]
-        amps = _amps(controls.node[c], controls.matrix[c], row, 1.0, work, s)
+        amps = _amps(controls.node[c], controls.matrix[c], row, 1.0, seen, s)
         values[phase] = abs(amps)
-        power = complex(work.re[node, s], work.im[node, s]) * amps.conjugate()
+        power = complex(seen.re[node, s], seen.im[node, s]) * amps.conjugate()
         kvar += power.imag / 1e3
     if kind == 2:
         return kvar
@@ -377,16 +407,16 @@ def _measured(controls: CapacitorControls, c: int, work: Work, s: int, hour: flo
 
 @compiled
 def _wanted(
-    controls: CapacitorControls, c: int, closed: bool, work: Work, s: int, hour: float
+    controls: CapacitorControls, c: int, closed: bool, seen: Seen, s: int, hour: float
 ) -> int:
     """Return what a bank's control asks for."""
     if controls.override[c] and controls.kind[c] != 1:
-        volts = _bank_volts(controls, c, work, s)
+        volts = _bank_volts(controls, c, seen, s)
         if not closed and volts < controls.vmin[c]:
             return _CLOSE
         if closed and volts > controls.vmax[c]:
             return _OPEN
-    value = _measured(controls, c, work, s, hour)
+    value = _measured(controls, c, seen, s, hour)
     on, off, kind = controls.on[c], controls.off[c], controls.kind[c]
     if kind == 1:
         asks = value > off if closed else value < on
@@ -403,11 +433,11 @@ def _wanted(
 
 @compiled
 def _switch(
-    controls: CapacitorControls, c: int, work: Work, own: ControlWork, s: int, hour: float
+    controls: CapacitorControls, c: int, seen: Seen, own: ControlWork, s: int, hour: float
 ) -> None:
     """Sample a bank's control of one state."""
     closed = own.closed[controls.bank[c], s] > 0.0
-    wanted = _wanted(controls, c, closed, work, s, hour)
+    wanted = _wanted(controls, c, closed, seen, s, hour)
     if wanted == _NOTHING:
         own.switch_due[c, s] = np.inf
     elif not np.isfinite(own.switch_due[c, s]):
@@ -431,7 +461,7 @@ def sample(
     Parameters
     ----------
     regulators, banks
-        Settings.
+        Settings, packed.
     work
         The block's voltages.
     own
@@ -445,6 +475,7 @@ def sample(
         Whether all states are settled.
     """
     done = True
+    seen = Seen(work.re, work.im)
     for s in range(WIDTH):
         if own.settled[s]:
             continue
@@ -452,11 +483,11 @@ def sample(
             own.settled[s] = True
             continue
         first = np.inf
-        for c in range(len(regulators.first)):
-            _regulate(regulators, c, work, own, s)
+        for c in range(len(regulators)):
+            _regulate(regulators, c, seen, own, s)
             first = min(first, own.due[c, s], own.back_due[c, s])
-        for c in range(len(banks.bank)):
-            _switch(banks, c, work, own, s, hour[s])
+        for c in range(len(banks)):
+            _switch(banks, c, seen, own, s, hour[s])
             first = min(first, own.switch_due[c, s])
         if not np.isfinite(first):
             own.settled[s] = True
@@ -475,7 +506,7 @@ def _act(
     first: float,
 ) -> None:
     """Let the controls act that are due first."""
-    for c in range(len(regulators.first)):
+    for c in range(len(regulators)):
         if own.back_due[c, s] <= first:
             other = COGENERATION if regulators.cogeneration[c] else REVERSE
             own.mode[c, s] = other if own.mode[c, s] == FORWARD else FORWARD
@@ -489,7 +520,7 @@ def _act(
                 own.taps[c, s] = min(max(moved, regulators.low[c]), regulators.high[c])
             own.pending[c, s] = 0.0
             own.due[c, s] = np.inf
-    for c in range(len(banks.bank)):
+    for c in range(len(banks)):
         if own.switch_due[c, s] <= first:
             own.closed[banks.bank[c], s] = 1.0 if own.switch[c, s] == _CLOSE else 0.0
             own.opened[c, s] = own.opened[c, s] or own.switch[c, s] == _OPEN

@@ -22,24 +22,24 @@ __all__ = ["Factor", "factorise"]
 
 
 class Factor(NamedTuple):
-    """Factors in elimination order, the border last, as arrays for compiled code.
+    """Factors in elimination order, the border last, by rows, as arrays for compiled code.
 
     Parameters
     ----------
-    lower_start, lower_row, lower_re, lower_im
-        Columns of the unit lower factor, interior columns only.
-    upper_start, upper_row, upper_re, upper_im
-        Columns of the upper factor above the diagonal, rows interior only, border columns last.
+    lower_start, lower_column, lower_re, lower_im
+        Rows of the unit lower factor, border rows last, interior columns only.
+    upper_start, upper_column, upper_re, upper_im
+        Interior rows of the upper factor right of the diagonal, border columns last.
     diagonal_re, diagonal_im
         Reciprocal of the upper factor's diagonal, interior.
     """
 
     lower_start: np.ndarray
-    lower_row: np.ndarray
+    lower_column: np.ndarray
     lower_re: np.ndarray
     lower_im: np.ndarray
     upper_start: np.ndarray
-    upper_row: np.ndarray
+    upper_column: np.ndarray
     upper_re: np.ndarray
     upper_im: np.ndarray
     diagonal_re: np.ndarray
@@ -84,8 +84,8 @@ def factorise(network: Network) -> tuple[Factor, np.ndarray, np.ndarray]:
     place = np.empty(size, int)
     place[inner[order]] = np.arange(len(inner))
     place[border] = len(inner) + np.arange(len(border))
-    strict = sparse.vstack([sparse.tril(lower, -1), sparse.csr_matrix(below)], format="csc")
-    upper_all = sparse.hstack([sparse.triu(upper, 1), sparse.csc_matrix(above)], format="csc")
+    strict = sparse.vstack([sparse.tril(lower, -1), sparse.csr_matrix(below)], format="csr")
+    upper_all = sparse.hstack([sparse.triu(upper, 1), sparse.csc_matrix(above)], format="csr")
     strict.eliminate_zeros()
     upper_all.eliminate_zeros()
     diagonal = 1.0 / upper.diagonal()
@@ -105,9 +105,9 @@ def _solved(triangle: sparse.csc_matrix, right: sparse.spmatrix, *, unit: bool) 
 
 
 def _arrays(
-    matrix: sparse.csc_matrix,
+    matrix: sparse.csr_matrix,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return starts, rows and values of a matrix by columns."""
+    """Return starts, columns and values of a matrix by rows."""
     return (matrix.indptr.astype(np.int64), matrix.indices.astype(np.int64), *_split(matrix.data))
 
 

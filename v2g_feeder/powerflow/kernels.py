@@ -120,12 +120,15 @@ def _substitute(factor: Factor, work: Work) -> None:
     """Solve in place for the node voltages of a right-hand side."""
     re, im, border_re, border_im = work.re, work.im, work.border_re, work.border_im
     inner, tied = len(factor.diagonal_re), len(border_re)
-    for j in range(inner):
-        x, y = row_at(re, j), row_at(im, j)
-        for at in range(factor.lower_start[j], factor.lower_start[j + 1]):
-            i, a, b = factor.lower_row[at], factor.lower_re[at], factor.lower_im[at]
-            put_row(re, i, row_at(re, i) - x * a + y * b)
-            put_row(im, i, row_at(im, i) - y * a - x * b)
+    for i in range(inner + tied):
+        x, y = row_at(re, i), row_at(im, i)
+        for at in range(factor.lower_start[i], factor.lower_start[i + 1]):
+            j, a, b = factor.lower_column[at], factor.lower_re[at], factor.lower_im[at]
+            u, v = row_at(re, j), row_at(im, j)
+            x = x - u * a + v * b
+            y = y - v * a - u * b
+        put_row(re, i, x)
+        put_row(im, i, y)
     if tied:
         right_re, right_im = re[inner : inner + tied].copy(), im[inner : inner + tied].copy()
         for i in range(tied):
@@ -137,17 +140,16 @@ def _substitute(factor: Factor, work: Work) -> None:
                 total_im = total_im + a * y + b * x
             put_row(re, inner + i, total_re)
             put_row(im, inner + i, total_im)
-    for j in range(inner + tied - 1, -1, -1):
-        x, y = row_at(re, j), row_at(im, j)
-        if j < inner:
-            a, b = factor.diagonal_re[j], factor.diagonal_im[j]
-            x, y = x * a - y * b, y * a + x * b
-            put_row(re, j, x)
-            put_row(im, j, y)
-        for at in range(factor.upper_start[j], factor.upper_start[j + 1]):
-            i, a, b = factor.upper_row[at], factor.upper_re[at], factor.upper_im[at]
-            put_row(re, i, row_at(re, i) - x * a + y * b)
-            put_row(im, i, row_at(im, i) - y * a - x * b)
+    for i in range(inner - 1, -1, -1):
+        x, y = row_at(re, i), row_at(im, i)
+        for at in range(factor.upper_start[i], factor.upper_start[i + 1]):
+            j, a, b = factor.upper_column[at], factor.upper_re[at], factor.upper_im[at]
+            u, v = row_at(re, j), row_at(im, j)
+            x = x - u * a + v * b
+            y = y - v * a - u * b
+        a, b = factor.diagonal_re[i], factor.diagonal_im[i]
+        put_row(re, i, x * a - y * b)
+        put_row(im, i, y * a + x * b)
 
 
 @compiled
@@ -160,7 +162,7 @@ def _changes(loads: LoadArrays, work: Work) -> None:
         y = row_at(work.im, one) - row_at(work.im, other) - row_at(work.load_im, k)
         change = larger(change, (x * x + y * y) * (1.0 / (loads.volts[k] * loads.volts[k])))
     put_row(work.change, 0, change)
-    spot_changes(work.spots, work)
+    spot_changes(work.spots, work.re, work.im, work.change)
 
 
 @compiled
@@ -203,7 +205,7 @@ def _take(loads: LoadArrays, work: Work) -> None:
         y = row_at(work.im, one) - row_at(work.im, other)
         put_row(work.load_re, k, chosen(hold, row_at(work.load_re, k), x))
         put_row(work.load_im, k, chosen(hold, row_at(work.load_im, k), y))
-    take_spots(work.spots, work)
+    take_spots(work.spots, work.re, work.im, work.hold)
 
 
 @compiled
@@ -227,7 +229,7 @@ def _inject(loads: LoadArrays, fast: Fast, work: Work) -> None:
         put_row(to_im, one, row_at(to_im, one) - amps_im)
         put_row(to_re, other, row_at(to_re, other) + amps_re)
         put_row(to_im, other, row_at(to_im, other) + amps_im)
-    inject_spots(work.spots, work)
+    inject_spots(work.spots, work.re, work.im)
 
 
 @inlined

@@ -28,6 +28,7 @@ from v2g_feeder.powerflow.solution import Reason
 from v2g_feeder.powerflow.spots import check_spots
 
 if TYPE_CHECKING:
+    from v2g_feeder.powerflow.controls import Seen
     from v2g_feeder.powerflow.network import Network
     from v2g_feeder.powerflow.probe import Probe
 
@@ -190,22 +191,23 @@ def _rows(network: Network, conductors: np.ndarray, scale: np.ndarray, place: np
 
 
 @compiled
-def read_voltages(at: Places, work: Work, v_pu: np.ndarray) -> None:
+def read_voltages(
+    one: np.ndarray, other: np.ndarray, scale: np.ndarray, seen: Seen, v_pu: np.ndarray
+) -> None:
     """Write the service voltages, per unit, ``[voltage, state]``."""
-    for k in range(len(at.volt_one)):
-        one, other = at.volt_one[k], at.volt_other[k]
-        x = row_at(work.re, one) - row_at(work.re, other)
-        y = row_at(work.im, one) - row_at(work.im, other)
-        put_row(v_pu, k, row_sqrt(x * x + y * y) * at.volt_scale[k])
+    for k in range(len(one)):
+        x = row_at(seen.re, one[k]) - row_at(seen.re, other[k])
+        y = row_at(seen.im, one[k]) - row_at(seen.im, other[k])
+        put_row(v_pu, k, row_sqrt(x * x + y * y) * scale[k])
 
 
 @compiled
-def _current(rows: Rows, k: int, taps: np.ndarray, work: Work, amps: np.ndarray, to: int) -> None:
+def _current(rows: Rows, k: int, taps: np.ndarray, seen: Seen, amps: np.ndarray, to: int) -> None:
     """Write the current of row ``k``, real and imaginary; ``taps`` is ``[regulator, state]``."""
     total_re, total_im = row_of(0.0), row_of(0.0)
     for at in range(rows.start[k], rows.start[k + 1]):
         i, a, b, power = rows.node[at], rows.re[at], rows.im[at], rows.power[at]
-        x, y = row_at(work.re, i), row_at(work.im, i)
+        x, y = row_at(seen.re, i), row_at(seen.im, i)
         for _ in range(power):
             share = 1.0 / row_at(taps, rows.regulator[k])
             x, y = x * share, y * share
@@ -216,35 +218,49 @@ def _current(rows: Rows, k: int, taps: np.ndarray, work: Work, amps: np.ndarray,
 
 
 @compiled
-def read_amps(rows: Rows, taps: np.ndarray, work: Work, amps: np.ndarray) -> None:
+def read_amps(rows: Rows, taps: np.ndarray, seen: Seen, amps: np.ndarray) -> None:
     """Write the currents of all rows, real and imaginary in turn, ``[2 * row, state]``."""
     for k in range(len(rows.regulator)):
-        _current(rows, k, taps, work, amps, 2 * k)
+        _current(rows, k, taps, seen, amps, 2 * k)
 
 
 @compiled
-def read_currents(at: Places, taps: np.ndarray, work: Work, loading_pct: np.ndarray) -> None:
+def read_currents(
+    rows: Rows,
+    first: np.ndarray,
+    element: np.ndarray,
+    taps: np.ndarray,
+    seen: Seen,
+    loading_pct: np.ndarray,
+) -> None:
     """Write the largest conductor current of each loaded element, percent, ``[element, state]``."""
     amps = np.empty((2, WIDTH))
-    for group in range(len(at.amps_element)):
+    for group in range(len(element)):
         worst = row_of(0.0)
-        for k in range(at.amps_first[group], at.amps_first[group + 1]):
-            _current(at.amps, k, taps, work, amps, 0)
+        for k in range(first[group], first[group + 1]):
+            _current(rows, k, taps, seen, amps, 0)
             x, y = row_at(amps, 0), row_at(amps, 1)
             worst = larger(worst, x * x + y * y)
-        put_row(loading_pct, at.amps_element[group], row_sqrt(worst))
+        put_row(loading_pct, element[group], row_sqrt(worst))
 
 
 @compiled
-def read_powers(at: Places, taps: np.ndarray, work: Work, flow_kw: np.ndarray) -> None:
+def read_powers(
+    rows: Rows,
+    first: np.ndarray,
+    node: np.ndarray,
+    taps: np.ndarray,
+    seen: Seen,
+    flow_kw: np.ndarray,
+) -> None:
     """Write active power in kW into the watched terminals, ``[place, state]``."""
     amps = np.empty((2, WIDTH))
-    for group in range(len(at.flow_first) - 1):
+    for group in range(len(first) - 1):
         total = row_of(0.0)
-        for k in range(at.flow_first[group], at.flow_first[group + 1]):
-            _current(at.flows, k, taps, work, amps, 0)
-            i = at.flow_node[k]
-            power = row_at(work.re, i) * row_at(amps, 0) + row_at(work.im, i) * row_at(amps, 1)
+        for k in range(first[group], first[group + 1]):
+            _current(rows, k, taps, seen, amps, 0)
+            x, y = row_at(seen.re, node[k]), row_at(seen.im, node[k])
+            power = x * row_at(amps, 0) + y * row_at(amps, 1)
             total = total + power * 1e-3
         put_row(flow_kw, group, total)
 
@@ -310,7 +326,7 @@ def load_check(
     put_row(check.modelled_kw, 0, base + row_at(check.modelled_kw, 0))
     put_row(check.high, 0, high)
     put_row(check.off, 0, off)
-    check_spots(work.spots, work, check)
+    check_spots(work.spots, work.re, work.im, check)
 
 
 @compiled

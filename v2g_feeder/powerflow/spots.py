@@ -15,7 +15,6 @@ from v2g_feeder.compiled import compiled
 from v2g_feeder.powerflow.rows import WIDTH
 
 if TYPE_CHECKING:
-    from v2g_feeder.powerflow.kernels import Work
     from v2g_feeder.powerflow.readings import Check
 
 __all__ = ["Spots", "check_spots", "inject_spots", "no_spots", "spot_changes", "take_spots"]
@@ -56,27 +55,27 @@ def no_spots(slots: int, ground: int) -> Spots:
 
 
 @compiled
-def spot_changes(spots: Spots, work: Work) -> None:
+def spot_changes(spots: Spots, re: np.ndarray, im: np.ndarray, change: np.ndarray) -> None:
     """Take spots into the largest change of voltage across any load phase, NaN winning."""
     for k in range(len(spots.one)):
         for s in range(WIDTH):
             one, other = spots.one[k, s], spots.other[k, s]
-            x = work.re[one, s] - work.re[other, s] - spots.re[k, s]
-            y = work.im[one, s] - work.im[other, s] - spots.im[k, s]
-            change = (x * x + y * y) / (spots.volts[k, s] * spots.volts[k, s])
-            if not change <= work.change[0, s]:
-                work.change[0, s] = change
+            x = re[one, s] - re[other, s] - spots.re[k, s]
+            y = im[one, s] - im[other, s] - spots.im[k, s]
+            square = (x * x + y * y) / (spots.volts[k, s] * spots.volts[k, s])
+            if not square <= change[0, s]:
+                change[0, s] = square
 
 
 @compiled
-def take_spots(spots: Spots, work: Work) -> None:
+def take_spots(spots: Spots, re: np.ndarray, im: np.ndarray, hold: np.ndarray) -> None:
     """Take over the voltages across spots for the states that are not done."""
     for k in range(len(spots.one)):
         for s in range(WIDTH):
-            if work.hold[0, s] == 0.0:
+            if hold[0, s] == 0.0:
                 one, other = spots.one[k, s], spots.other[k, s]
-                spots.re[k, s] = work.re[one, s] - work.re[other, s]
-                spots.im[k, s] = work.im[one, s] - work.im[other, s]
+                spots.re[k, s] = re[one, s] - re[other, s]
+                spots.im[k, s] = im[one, s] - im[other, s]
 
 
 @compiled
@@ -88,7 +87,7 @@ def _multiplier(square: float) -> float:
 
 
 @compiled
-def inject_spots(spots: Spots, work: Work) -> None:
+def inject_spots(spots: Spots, re: np.ndarray, im: np.ndarray) -> None:
     """Take the currents of the spots off the right-hand side."""
     for k in range(len(spots.one)):
         for s in range(WIDTH):
@@ -100,22 +99,22 @@ def inject_spots(spots: Spots, work: Work) -> None:
             share = _multiplier((x * x + y * y) * scale) * scale
             g, b = spots.watts[k, s] * share, spots.vars[k, s] * share
             amps_re, amps_im = g * x + b * y, g * y - b * x
-            work.re[one, s] -= amps_re
-            work.im[one, s] -= amps_im
-            work.re[other, s] += amps_re
-            work.im[other, s] += amps_im
+            re[one, s] -= amps_re
+            im[one, s] -= amps_im
+            re[other, s] += amps_re
+            im[other, s] += amps_im
 
 
 @compiled
-def check_spots(spots: Spots, work: Work, check: Check) -> None:
+def check_spots(spots: Spots, re: np.ndarray, im: np.ndarray, check: Check) -> None:
     """Add what spots draw, and whether one that is not empty is outside its limits."""
     for k in range(len(spots.one)):
         for s in range(WIDTH):
             if spots.watts[k, s] == 0.0 and spots.vars[k, s] == 0.0:
                 continue
             one, other = spots.one[k, s], spots.other[k, s]
-            x = work.re[one, s] - work.re[other, s]
-            y = work.im[one, s] - work.im[other, s]
+            x = re[one, s] - re[other, s]
+            y = im[one, s] - im[other, s]
             square = (x * x + y * y) / (spots.volts[k, s] * spots.volts[k, s])
             check.drawn_kw[0, s] += 1e-3 * spots.watts[k, s] * square * _multiplier(square)
             if not _LOW < square <= _HIGH:
