@@ -57,6 +57,8 @@ def test_the_command_prints_and_writes_all(tmp_path):
     for row in minima.itertuples():
         assert least[row.bus, row.connection, row.direction] == row.kw
     assert "power flows an answer" in result.output
+    assert summary["unrated"]["elements"] > 0  # the switch 671-692 states none
+    assert "they are upper bounds" in result.output
     assert not (out / ".units").exists()
 
 

@@ -84,10 +84,13 @@ def test_no_solution_is_never_a_limit(tmp_path):
 
 @pytest.mark.parametrize("thermal", [100.0, math.inf])
 def test_an_unknown_rating_is_never_a_capacity(tmp_path, thermal):
-    master = two(tmp_path, extra="")
-    table = search(master, limits(vmax=1.03, thermal=thermal), buses=["b"], connections=["A"]).table
-    assert set(table["status"]) == {Status.UNKNOWN if thermal < math.inf else Status.LIMITED}
-    assert (table["kw"] > 0).all()  # an upper bound
+    master, rules = two(tmp_path, extra=""), Search(maximum_kw=50.0)
+    wide = limits(vmax=1.4, thermal=thermal)
+    table = search(master, wide, rules=rules, buses=["b"]).table
+    assert set(table["status"]) == {Status.UNKNOWN if thermal < math.inf else Status.CENSORED}
+    narrow = limits(vmax=1.001, thermal=thermal)  # another limit is met all the same
+    found = search(master, narrow, rules=rules, buses=["b"])
+    assert found.row("b", "A", "export")["status"] == Status.LIMITED
 
 
 def test_a_step_without_a_valid_base_state_has_no_number(tmp_path):

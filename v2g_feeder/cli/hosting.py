@@ -104,6 +104,14 @@ def _print(summary: Mapping[str, Any], folder: Path) -> None:
         f"{check['passes_at_kw']} pass at kw, {check['fails_at_fails_at_kw']} fail at fails_at_kw, "
         f"{check['same_place']} at the place named"
     )
+    unrated = summary["unrated"]
+    if unrated["answers"]:
+        names = ", ".join(unrated["first_elements"])
+        more = ", ..." if unrated["elements"] > len(unrated["first_elements"]) else ""
+        click.echo(
+            f"{unrated['answers']} answers lie behind {unrated['elements']} elements of unknown "
+            f"rating ({names}{more}): they are upper bounds"
+        )
     if summary["not_searched"]:
         click.echo("not part of the search: " + ", ".join(summary["not_searched"]))
     click.echo(f"\ntables: {folder}: hosting_capacity.csv, hosting_minima.csv, hosting_check.csv")

@@ -78,7 +78,8 @@ def capacity_table(
     search
         How far and how closely was searched.
     unrated
-        From :func:`unrated_buses`: their capacity is an upper bound, ``unknown``.
+        From :func:`unrated_buses`. A limit that was met there is a limit, and the capacity an upper
+        bound; where none was met the capacity is ``unknown`` and not censored.
 
     Returns
     -------
@@ -122,7 +123,7 @@ def _status(found: Found, search: Search, unrated: np.ndarray) -> np.ndarray:
     tests = [
         (np.isnan(kw) | open_ | (fails & (place < 0)), Status.UNKNOWN),
         (fails & already, Status.ALREADY_VIOLATED),
-        (unrated, Status.UNKNOWN),
+        (unrated & ~fails, Status.UNKNOWN),
         (beyond > high, Status.NON_MONOTONE),
         (fails, Status.LIMITED),
     ]

@@ -16,7 +16,7 @@ from v2g_feeder.errors import FeederError, UnitError
 from v2g_feeder.hosting import CAPACITY_COLUMNS, annual_minima, candidates, capacity_table
 from v2g_feeder.hosting.bounds import SEARCHED, parts_of
 from v2g_feeder.hosting.table import unrated_buses
-from v2g_feeder.screening import criteria_of
+from v2g_feeder.screening import criteria_of, unknowns
 from v2g_feeder.store import (
     SCHEMA_VERSION,
     ContentHash,
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 __all__ = ["run_hosting"]
 
 _WORKING: Final = ".units"
+_SHOWN: Final = 8
 _DAY_DEADLINE_S: Final = 6 * 3600.0
 _KEY: Final = ["bus", "connection", "direction"]
 _VOLTAGES: Final = (
@@ -252,6 +253,7 @@ def _write(
         "limiting": records(_limiting(table)),
         "status": {str(name): int(n) for name, n in table["status"].value_counts().items()},
         "check": _check_figures(checked),
+        "unrated": _unrated(study, feeder, table),
         "not_searched": _not_searched(study, feeder),
         "findings": [f"{finding.kind}: {finding.message}" for finding in feeder.findings],
         "notes": list(feeder.notes),
@@ -322,6 +324,20 @@ def _check_figures(checked: pd.DataFrame) -> dict[str, Any]:
         "fails_at_fails_at_kw": int(checked["fails"].sum()),
         "same_place": int(checked["same_place"].sum()),
         "largest_share_of_room_off": float(off),
+    }
+
+
+def _unrated(study: Study, feeder: FeederStage, table: pd.DataFrame) -> dict[str, Any]:
+    """Return how much lies behind elements of unknown rating, where sizes are upper bounds."""
+    buses = unrated_buses(feeder.feeder, feeder.observed, study.limits)
+    above = feeder.feeder.tree.parent
+    names = set(unknowns(feeder.observed)["element"])
+    elements = sorted({above[bus][1] for bus in buses if above[bus][1] in names})
+    return {
+        "buses": len(buses),
+        "answers": int(table["bus"].isin(buses).sum()),
+        "elements": len(elements),
+        "first_elements": elements[:_SHOWN],
     }
 
 
