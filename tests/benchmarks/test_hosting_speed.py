@@ -53,6 +53,7 @@ class Bisection:
         self.check, self.bounds = check, bounds
         self.engine, self.probe = shared_engine(), check._runner.probe
         self.solves = 0
+        self.engine.restore(check._base.control, STEPS, 1.0)  # taps stay: one matrix for all
         self.engine._dss.Solution.Convergence(1e-6)
         self.engine._dss.Solution.MaxIterations(MOST_ITERATIONS)
 
@@ -87,7 +88,7 @@ class Bisection:
 
     def size(self, row, high: float = RULES.maximum_kw) -> tuple[float, float]:
         """Halve between 0 and a size that fails until the tolerance is met."""
-        self.engine.restore(self.check._base.control, STEPS, 1.0)
+        self.engine._volts()[:] = self.check._base.control.voltages
         low = 0.0
         while high - low > max(RULES.tolerance_kw, RULES.tolerance_share * low):
             middle = (low + high) / 2
