@@ -17,6 +17,7 @@ from pathlib import Path  # noqa: E402 - imports are part of what is measured
 
 import numpy as np  # noqa: E402
 
+import v2g_feeder  # noqa: E402
 from v2g_feeder.feeder.library import resolve_model  # noqa: E402
 
 from ..powerflow.pairs import SHARED, pair  # noqa: E402, TID252
@@ -69,4 +70,4 @@ def year(times: int) -> dict:
 
 if __name__ == "__main__":
     result = first() if sys.argv[1] == "first" else year(int(sys.argv[2]))
-    print(json.dumps(result))  # noqa: T201 - what it is for
+    print(json.dumps(result | {"package": str(Path(v2g_feeder.__file__).parent)}))  # noqa: T201 - what it is for

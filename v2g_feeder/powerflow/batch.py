@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -36,12 +37,12 @@ from v2g_feeder.powerflow.readings import (
     read_amps,
     read_currents,
     read_powers,
+    read_unbalance,
     read_voltages,
 )
 from v2g_feeder.powerflow.rows import WIDTH
 from v2g_feeder.powerflow.solution import Reason
 from v2g_feeder.powerflow.spots import no_spots
-from v2g_feeder.powerflow.unbalance import line_unbalance_pct, sequence_unbalance_pct
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -220,10 +221,20 @@ class BatchSolver:
                 yield self._block(states, first, bench, settle=settle)
             return
         with ThreadPoolExecutor(threads) as pool:
+            benches: SimpleQueue[Bench] = SimpleQueue()
+            for _ in range(threads):
+                benches.put(self.bench())
+
+            def block(first: int) -> Block:
+                bench = benches.get()
+                try:
+                    return self._block(states, first, bench, settle=settle)
+                finally:
+                    benches.put(bench)
+
             ahead: deque[Future[Block]] = deque()
             for first in firsts:
-                bench = self.bench()
-                ahead.append(pool.submit(self._block, states, first, bench, settle=settle))
+                ahead.append(pool.submit(block, first))
                 if len(ahead) > 2 * threads:
                     yield ahead.popleft().result()
             for future in ahead:
@@ -374,11 +385,10 @@ class BatchSolver:
 
     def unbalance(self, bench: Bench) -> tuple[np.ndarray, np.ndarray]:
         """Return voltage unbalance by either definition, percent, ``[balanced bus, state]``."""
-        work = bench.work
-        at = self.place[self.probe.balance.nodes]
-        a, b, c = work.re[at] + 1j * work.im[at]
-        with np.errstate(invalid="ignore"):  # of states without a solution
-            return line_unbalance_pct(a, b, c), sequence_unbalance_pct(a, b, c)
+        node = self.place[self.probe.balance.nodes].reshape(3, -1)
+        line, sequence = np.empty((2, node.shape[1], WIDTH))
+        read_unbalance(node, Seen(bench.work.re, bench.work.im), line, sequence)
+        return line, sequence
 
     def head_amps(self, bench: Bench) -> np.ndarray:
         """Return the current out of the head bus by phase, A, ``[3, state]``."""

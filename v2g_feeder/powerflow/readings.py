@@ -42,10 +42,13 @@ __all__ = [
     "read_amps",
     "read_currents",
     "read_powers",
+    "read_unbalance",
     "read_voltages",
 ]
 
 _NEGLIGIBLE: Final = 1e-6  # of a rating
+_TINY: Final = 1e-12
+_HALF_ROOT: Final = 0.5 * 3.0**0.5
 
 
 class Rows(NamedTuple):
@@ -263,6 +266,44 @@ def read_powers(
             power = x * row_at(amps, 0) + y * row_at(amps, 1)
             total = total + power * 1e-3
         put_row(flow_kw, group, total)
+
+
+@compiled
+def read_unbalance(
+    node: np.ndarray, seen: Seen, line_pct: np.ndarray, sequence_pct: np.ndarray
+) -> None:
+    """Write voltage unbalance by the definitions of :mod:`.unbalance`, ``[bus, state]``.
+
+    Parameters
+    ----------
+    node
+        Of phases A, B and C, ``[3, bus]``.
+    seen
+        Voltages.
+    line_pct, sequence_pct
+        Written: by line voltages, and by sequences.
+    """
+    line = np.empty((3, WIDTH))
+    for k in range(node.shape[1]):
+        for n in range(3):
+            one, other = node[n, k], node[(n + 1) % 3, k]
+            x = row_at(seen.re, one) - row_at(seen.re, other)
+            y = row_at(seen.im, one) - row_at(seen.im, other)
+            put_row(line, n, row_sqrt(x * x + y * y))
+        mean = (row_at(line, 0) + row_at(line, 1) + row_at(line, 2)) * (1.0 / 3.0)
+        worst = row_of(0.0)
+        for n in range(3):
+            off = row_at(line, n) - mean
+            worst = larger(worst, off * off)
+        put_row(line_pct, k, row_sqrt(worst) * 100.0 / larger(row_of(_TINY), mean))
+        b, c = node[1, k], node[2, k]
+        x = row_at(seen.re, node[0, k]) - (row_at(seen.re, b) + row_at(seen.re, c)) * 0.5
+        y = row_at(seen.im, node[0, k]) - (row_at(seen.im, b) + row_at(seen.im, c)) * 0.5
+        u = (row_at(seen.re, b) - row_at(seen.re, c)) * _HALF_ROOT
+        v = (row_at(seen.im, b) - row_at(seen.im, c)) * _HALF_ROOT
+        positive = row_sqrt((x - v) * (x - v) + (y + u) * (y + u))
+        negative = row_sqrt((x + v) * (x + v) + (y - u) * (y - u))
+        put_row(sequence_pct, k, negative * 100.0 / larger(row_of(_TINY), positive))
 
 
 class Check(NamedTuple):
