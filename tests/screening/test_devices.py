@@ -106,6 +106,7 @@ def test_every_problem_at_once(tmp_path, ieee13):
         ("", "d.csv", "is empty"),
         ("device,kind\n", "d.csv", "holds no device"),
         ("name,kind\na,fuse\n", "d.csv", "column 'device' is missing"),
+        ("device,kind\nr1,rel\ray\n", "d.csv", "line 2: new-line character"),
         ("devices: 5\n", "d.yaml", "is not a list of devices"),
         ("devices: [5]\n", "d.yaml", "is not a mapping"),
         ("devices: [{name: a, kind: fuse, ratng_a: 5}]\n", "d.yaml", "did you mean 'rating_a'"),

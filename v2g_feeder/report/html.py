@@ -97,7 +97,7 @@ def _context(result: Result) -> dict[str, Any]:
     for group, charts in (("shapes", shapes), ("feeder", maps)):
         for chart in charts:
             write_text(result.folder / "figures" / f"{group}-{chart.key}.svg", chart.svg)
-    cases = list(dict.fromkeys(case for _, case in result.runs))
+    cases = list(dict.fromkeys(case for policy, case in result.runs if policy != Policy.NO_EV))
     rebound = rebound_rows(summary.get("rebound", []))
     funnel_figure = funnel_chart(*funnel_counts(summary["funnel"], cases))
     further = {

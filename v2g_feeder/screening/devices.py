@@ -231,9 +231,12 @@ def _table(records: list[dict[str, Any]]) -> pd.DataFrame:
 def _csv_rows(path: Path) -> tuple[list[tuple[str, dict[str, Any]]], list[Problem]]:
     """Return the rows of a CSV, each with its place, and what is wrong with its form."""
     reader = csv.reader(io.StringIO(read_text(path)))
-    lines = [
-        (number, cells) for number, cells in enumerate(reader, 1) if any(map(str.strip, cells))
-    ]
+    try:
+        lines = [
+            (number, cells) for number, cells in enumerate(reader, 1) if any(map(str.strip, cells))
+        ]
+    except csv.Error as error:
+        raise InputError(Problem(f"{path}: line {reader.line_num}", str(error))) from error
     if not lines:
         raise InputError(Problem(str(path), "is empty"))
     names = [name.strip().lower() for name in lines[0][1]]
