@@ -279,6 +279,20 @@ def test_a_bank(name, delta, tmp_path):
     assert (block.closed[0] != closed[:, 0]).any()
 
 
+def test_a_bank_that_the_model_leaves_open(tmp_path):
+    """Its matrix is that of a bank that is in, so that closing it changes the voltages."""
+    settings = BANKS["voltage"]
+    text = SUBSTATION + THREE_PHASE + FEEDING + BANK.replace("kvar=900", "kvar=900 states=[0]")
+    text += f"New CapControl.k capacitor=c {settings}\n"
+    both = pair(text + bases(115.0, KV), tmp_path, POINTS)
+    (bank,) = both.solver.network.banks
+    assert not bank.closed
+    ohm = 1.0 / np.abs(bank.matrix[0, 0])
+    assert ohm == pytest.approx(KV**2 / 0.9, rel=1e-6)
+    block = same_taps(both, both.states(LOADS, EVS))
+    assert block.closed.any()
+
+
 def test_banks_and_regulators_together(tmp_path):
     text = SUBSTATION + THREE_PHASE + FEEDING + BANK
     text += f"New Capacitor.e bus1=end.2 phases=1 kv={LN:.8g} kvar=200\n"

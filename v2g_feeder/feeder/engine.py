@@ -369,8 +369,23 @@ class Engine:
         element = self._dss.CktElement
         return int(element.NumPhases()), int(element.NumConductors())
 
-    def set_taps(self, taps: Iterable[tuple[str, int, float]]) -> None:
-        """Set the taps of windings (transformer, winding, per unit) and build the matrix anew."""
+    def move(
+        self,
+        taps: Iterable[tuple[str, int, float]] = (),
+        capacitors: Iterable[tuple[str, Sequence[int]]] = (),
+    ) -> None:
+        """Set taps and banks and build the matrix, without which primitive matrices stay as read.
+
+        Parameters
+        ----------
+        taps
+            Transformer, winding and tap per unit.
+        capacitors
+            Bank, and whether each of its steps is in (1) or out (0).
+        """
+        for name, states in capacitors:
+            self._dss.Capacitors.Name(name)
+            self._dss.Capacitors.States(list(states))
         transformers = self._dss.Transformers
         for name, winding, tap in taps:
             transformers.Name(name)
@@ -382,11 +397,6 @@ class Engine:
         """Return whether each step of a bank is in (1) or out (0)."""
         self._dss.Capacitors.Name(name)
         return tuple(int(state) for state in self._dss.Capacitors.States())
-
-    def set_capacitor(self, name: str, states: Sequence[int]) -> None:
-        """Put the steps of a bank in (1) or out (0)."""
-        self._dss.Capacitors.Name(name)
-        self._dss.Capacitors.States(list(states))
 
     # -- state --------------------------------------------------------------------------------
 
@@ -419,9 +429,7 @@ class Engine:
         self._look_forward(state.voltages)
         self._dss.Text.Command("Reset Controls")
         self._dss.Solution.ControlMode(CONTROL_STATIC)
-        for name, states in state.capacitors:
-            self.set_capacitor(name, states)
-        self.set_taps(state.taps)
+        self.move(state.taps, state.capacitors)
         self._volts()[:] = state.voltages
 
     def _look_forward(self, volts: np.ndarray) -> None:

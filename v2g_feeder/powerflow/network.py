@@ -193,7 +193,7 @@ def read_network(engine: Engine, feeder: Feeder) -> Network:
     refuse(engine)
     size = len(feeder.nodes)
     regulated = set(feeder.regulators["transformer"])
-    banked = set(feeder.capacitors.loc[feeder.capacitors["control"] != "", "name"])
+    banked = list(feeder.capacitors.loc[feeder.capacitors["control"] != "", "name"])
     series = [element for element in engine.series_elements() if element.enabled]
     offsets = {element.name.lower(): element.offset for element in series}
     own: list[tuple[tuple[int, ...], np.ndarray]] = []
@@ -218,9 +218,7 @@ def read_network(engine: Engine, feeder: Feeder) -> Network:
         sources=sources,
         conductors=_rows(currents, engine.conductor_count(), size),
         regulators=_regulators(engine, feeder, offsets),
-        banks=tuple(
-            _bank(engine, row.name) for row in feeder.capacitors.itertuples() if row.control
-        ),
+        banks=_banks(engine, banked),
     )
 
 
@@ -295,9 +293,9 @@ def _regulators(engine: Engine, feeder: Feeder, offsets: dict[str, int]) -> tupl
     stood = engine.taps(windings)
     read = []
     for tap in (*_TRIED_TAPS, _CHECKED_TAP):
-        engine.set_taps([(name, winding, tap) for name, winding in windings])
+        engine.move([(name, winding, tap) for name, winding in windings])
         read.append([engine.primitive(f"Transformer.{name}") for name, _ in windings])
-    engine.set_taps([(*key, tap) for key, tap in zip(windings, stood, strict=True)])
+    engine.move([(*key, tap) for key, tap in zip(windings, stood, strict=True)])
     inverse = np.linalg.inv(np.vander(1.0 / np.array(_TRIED_TAPS), 3, increasing=True))
     found = []
     for number, (name, winding) in enumerate(windings):
@@ -317,12 +315,16 @@ def _regulators(engine: Engine, feeder: Feeder, offsets: dict[str, int]) -> tupl
     return tuple(found)
 
 
-def _bank(engine: Engine, name: str) -> Bank:
-    """Read a switched capacitor bank."""
-    states = engine.capacitor_states(name)
-    engine.set_capacitor(name, (1,) * len(states))
-    nodes, matrix = engine.primitive(f"Capacitor.{name}")
-    engine.set_capacitor(name, states)
-    if len(states) > 1:
-        raise FeederError(f"the batch engine cannot represent Capacitor.{name}: several steps")
-    return Bank(name, nodes, matrix, bool(states[0]))
+def _banks(engine: Engine, names: Sequence[str]) -> tuple[Bank, ...]:
+    """Read the switched capacitor banks with all of them in, whether or not they were."""
+    stood = [(name, engine.capacitor_states(name)) for name in names]
+    stepped = [f"Capacitor.{name}" for name, states in stood if len(states) > 1]
+    if stepped:
+        raise FeederError(f"the batch engine cannot represent {', '.join(stepped)}: several steps")
+    engine.move(capacitors=[(name, (1,)) for name in names])
+    found = tuple(
+        Bank(name, *engine.primitive(f"Capacitor.{name}"), bool(states[0]))
+        for name, states in stood
+    )
+    engine.move(capacitors=stood)
+    return found
