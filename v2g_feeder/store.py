@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import pickle
+import shutil
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,7 @@ __all__ = [
     "ContentHash",
     "claim_folder",
     "csv_text",
+    "empty_folder",
     "file_sha256",
     "load_arrays",
     "plain",
@@ -40,7 +42,7 @@ __all__ = [
 SCHEMA_VERSION: Final = 1
 _FLOAT_FORMAT: Final = "%.6g"
 _MARKER: Final = "summary.json"
-_UNITS: Final = ".units"
+_WORKING: Final = ".units"  # while it is there, the folder is a result in the making
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -56,7 +58,7 @@ def claim_folder(folder: Path, *, overwrite: bool = False) -> Path:
     if folder.exists() and not folder.is_dir():
         raise InputError(Problem(str(folder), "is a file; a result is a folder"))
     if folder.is_dir() and any(folder.iterdir()):
-        ours = (folder / _MARKER).exists() or (folder / _UNITS).exists()
+        ours = (folder / _MARKER).exists() or (folder / _WORKING).exists()
         if not ours:
             raise InputError(
                 Problem(
@@ -68,6 +70,18 @@ def claim_folder(folder: Path, *, overwrite: bool = False) -> Path:
                 Problem(str(folder), "holds an earlier result", "--overwrite replaces it")
             )
     return folder
+
+
+def empty_folder(folder: Path) -> Path:
+    """Empty a claimed folder and return the one in it for files of the run itself.
+
+    While that one is there the result is in the making; whoever finishes it removes it.
+    """
+    if folder.exists():
+        shutil.rmtree(folder)
+    working = folder / _WORKING
+    working.mkdir(parents=True)
+    return working
 
 
 @contextmanager

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +9,11 @@ import click
 
 from v2g_feeder.cli.shown import (
     json_option,
-    progress_bar,
     quiet_option,
     seed_option,
+    show_json,
     show_table,
+    shown_run,
     workers_option,
 )
 
@@ -54,20 +53,16 @@ def hosting(
 
     checked = load_study(file, seed=seed)
     folder = out or Path("results") / f"{checked.content.name}-hosting"
-    with progress_bar(hidden=quiet or as_json) as (tell, console):
+    with shown_run(hidden=quiet or as_json) as given:
         summary = run_hosting(
             checked,
             folder,
             workers=workers,
             overwrite=overwrite,
-            progress=tell,
-            notice=lambda line: console.print(f"note: {line}", highlight=False, markup=False),
-            command=" ".join(["v2g-feeder", *sys.argv[1:]]),
+            **given,
         )
     if as_json:
-        from v2g_feeder.store import plain
-
-        click.echo(json.dumps({"result": str(folder), **plain(summary)}))
+        show_json(folder, summary)
     else:
         _print(summary, folder)
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from v2g_feeder.cli.shown import progress_bar, quiet_option, seed_option, show_table
+from v2g_feeder.cli.shown import quiet_option, seed_option, show_table, shown_run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,14 +43,12 @@ def shapes(
 
     checked = load_study(file, seed=seed, draws=draws)
     folder = out or Path("results") / f"{checked.content.name}-shapes"
-    with progress_bar(hidden=quiet) as (tell, console):
+    with shown_run(hidden=quiet) as given:
         summary = run_shapes(
             checked,
             folder,
             overwrite=overwrite,
-            progress=tell,
-            notice=lambda line: console.print(f"note: {line}", highlight=False, markup=False),
-            command=" ".join(["v2g-feeder", *sys.argv[1:]]),
+            **given,
         )
     _print(summary, folder)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +21,15 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
 __all__ = [
     "json_option",
-    "progress_bar",
     "quiet_option",
     "seed_option",
+    "show_json",
     "show_table",
+    "shown_run",
     "workers_option",
 ]
 
@@ -49,7 +53,7 @@ quiet_option = click.option("--quiet", "-q", is_flag=True, help="No progress and
 
 
 @contextmanager
-def progress_bar(*, hidden: bool) -> Iterator[tuple[Callable[[str, int, int], None], Console]]:
+def _progress_bar(*, hidden: bool) -> Iterator[tuple[Callable[[str, int, int], None], Console]]:
     """Yield a callback that shows the stages of a study, and the console it writes to."""
     console = Console(stderr=True, quiet=hidden)
     columns = (
@@ -71,6 +75,24 @@ def progress_bar(*, hidden: bool) -> Iterator[tuple[Callable[[str, int, int], No
             bars.update(tasks[stage], completed=done, total=total)
 
         yield tell, console
+
+
+@contextmanager
+def shown_run(*, hidden: bool) -> Iterator[dict[str, Any]]:
+    """Yield what every run of a study is given by the command line: progress, notices, command."""
+    with _progress_bar(hidden=hidden) as (tell, console):
+        yield {
+            "progress": tell,
+            "notice": lambda line: console.print(f"note: {line}", highlight=False, markup=False),
+            "command": " ".join(["v2g-feeder", *sys.argv[1:]]),
+        }
+
+
+def show_json(folder: Path, summary: dict[str, Any]) -> None:
+    """Print a summary as it stands on disk, with its folder."""
+    from v2g_feeder.store import plain
+
+    click.echo(json.dumps({"result": str(folder), **plain(summary)}))
 
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,10 +9,11 @@ import click
 
 from v2g_feeder.cli.shown import (
     json_option,
-    progress_bar,
     quiet_option,
     seed_option,
+    show_json,
     show_table,
+    shown_run,
     workers_option,
 )
 
@@ -49,31 +48,21 @@ def study(
 
     checked = load_study(file, seed=seed)
     folder = out or Path("results") / checked.content.name
-    with progress_bar(hidden=quiet or as_json) as (tell, console):
+    with shown_run(hidden=quiet or as_json) as given:
         summary = run_study(
             checked,
             folder,
             workers=workers,
             overwrite=overwrite,
-            progress=tell,
-            notice=lambda line: console.print(f"note: {line}", highlight=False, markup=False),
-            command=" ".join(["v2g-feeder", *sys.argv[1:]]),
+            **given,
         )
     if as_json:
-        click.echo(json.dumps({"result": str(folder), **_plain(summary)}))
+        show_json(folder, summary)
     else:
         _print(summary, folder)
     validity = summary["validity"]
     if validity["lost_units"] or validity["invalid"]:
         ctx.exit(_PARTIAL)
-
-
-def _plain(summary: dict[str, Any]) -> dict[str, Any]:
-    """Return the summary as it stands on disk."""
-    from v2g_feeder.store import plain
-
-    converted: dict[str, Any] = plain(summary)
-    return converted
 
 
 def _print(summary: dict[str, Any], folder: Path) -> None:

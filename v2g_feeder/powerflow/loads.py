@@ -150,7 +150,7 @@ def load_table(
     found = []
     for load in loads.itertuples():
         pairs = node_pairs(load.nodes, load.phases, delta=load.delta)
-        rated = load.kv * 1e3 / (np.sqrt(3.0) if load.phases > 1 and not load.delta else 1.0)
+        rated = phase_volts(load.kv, load.phases, delta=load.delta)
         factor = 1.0 if load.status in {"fixed", "exempt"} else multiplier_of_model
         row = rows if load.status == "fixed" else shape_of[load.name]
         constant_vars = load.model in (6, 7)
@@ -197,7 +197,7 @@ def injections(points: pd.DataFrame, node_index: Mapping[str, int], first_row: i
         single = point.phases == 1
         nodes = [*at, -1] if len(at) == 1 or not (single or point.delta) else at
         pairs = node_pairs(nodes, point.phases, delta=bool(point.delta))
-        rated = point.kv * 1e3 / (np.sqrt(3.0) if not single and not point.delta else 1.0)
+        rated = phase_volts(point.kv, point.phases, delta=bool(point.delta))
         row = first_row + number
         found += [
             (one, other, rated, *[1e3 / len(pairs)] * 3, row, row, 1, *_EV_LIMITS, 0.5,
@@ -214,6 +214,11 @@ def node_pairs(nodes: Sequence[int], phases: int, *, delta: bool) -> list[tuple[
     if phases == 1:
         return [(nodes[0], nodes[1])]
     return [(nodes[k], nodes[(k + 1) % len(nodes)]) for k in range(phases)]
+
+
+def phase_volts(kv: float, phases: int, *, delta: bool) -> float:
+    """Return the rated volts across a phase of a load whose kV is OpenDSS's."""
+    return float(kv * 1e3 / (np.sqrt(3.0) if phases > 1 and not delta else 1.0))
 
 
 def _table(rows: Sequence[tuple[object, ...]]) -> LoadTable:

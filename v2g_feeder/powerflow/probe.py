@@ -15,6 +15,7 @@ import pandas as pd
 from v2g_feeder.conventions import Wiring
 from v2g_feeder.feeder.model import LOW_VOLTAGE_KV, phase_letters
 from v2g_feeder.powerflow.balance import Balance, make_balance, regulator_bands
+from v2g_feeder.powerflow.loads import CVR, IMPEDANCE, node_pairs, phase_volts
 from v2g_feeder.powerflow.solution import Observed, Reason
 
 if TYPE_CHECKING:
@@ -32,8 +33,6 @@ _TRANSMISSION_KV: Final = 60.0  # buses from here up belong to the source side; 
 DEAD_PU: Final = 0.1
 _LETTERS: Final = "ABC"
 _PAIRS: Final = ((1, 2, "AB"), (2, 3, "BC"), (3, 1, "CA"))
-_CONSTANT_IMPEDANCE: Final = 2
-_CVR: Final = 4
 _V_LOW: Final = 0.5  # Vlowpu, the engine's default: an impedance at nominal from here down
 
 
@@ -119,8 +118,8 @@ class LoadGate:
         """Return model kW over nominal kW at voltages ``v`` in per unit, ``[load phase]``."""
         square = v * v
         by_model = [
-            (self.model == _CONSTANT_IMPEDANCE, square),
-            (self.model == _CVR, np.power(v, self.cvr_watts)),
+            (self.model == IMPEDANCE, square),
+            (self.model == CVR, np.power(v, self.cvr_watts)),
             (self.model == 5, v),
             (self.model == 8, self.zip_p[0] * square + self.zip_p[1] * v + self.zip_p[2]),
         ]
@@ -134,10 +133,10 @@ class LoadGate:
         keep the impedance that they have at ``vmin``.
         """
         vmin = np.maximum(self.vmin, 1e-9)
-        amps = np.where(self.model == _CVR, 1.0, self.factor(vmin)) / vmin
+        amps = np.where(self.model == CVR, 1.0, self.factor(vmin)) / vmin
         at_low = np.minimum(_V_LOW, vmin)
         share = (v - at_low) / np.maximum(vmin - at_low, 1e-9)
-        line = np.isin(self.model, (1, 3, _CVR, 5, 8))
+        line = np.isin(self.model, (1, 3, CVR, 5, 8))
         between = v * np.where(line, at_low + share * (amps - at_low), v * amps / vmin)
         return np.asarray(np.where(v <= at_low, v * v, between))
 
@@ -155,14 +154,14 @@ class LoadGate:
             return Reason.VALID
         v = np.abs(volts[self.a] - volts[self.b]) / self.volts
         nominal = self.kw * p[self.row]
-        low = (v < self.vmin) & (self.model != _CONSTANT_IMPEDANCE)
+        low = (v < self.vmin) & (self.model != IMPEDANCE)
         if low.any():
             modelled = nominal * self.factor(v)
             held = nominal * self.held(v)
             shed = np.where(low, np.maximum(modelled - held, 0.0), 0.0).sum()
             if shed > SHED_LIMIT * max(modelled.sum(), 1e-9):
                 return Reason.LOAD_SHED
-        high = (v > self.vmax) & (self.model != _CONSTANT_IMPEDANCE) & (nominal > 0)
+        high = (v > self.vmax) & (self.model != IMPEDANCE) & (nominal > 0)
         return Reason.HIGH_VOLTAGE_SWITCHED if high.any() else Reason.VALID
 
 
@@ -371,13 +370,8 @@ def make_gate(feeder: Feeder, shape_of: Mapping[str, int]) -> LoadGate:
     """Make the gate of a feeder's loads; ``shape_of`` gives the load-shape row by load name."""
     rows: list[tuple[Any, ...]] = []
     for load in feeder.loads.itertuples():
-        tied = list(load.nodes)
-        rated = load.kv * 1e3
-        if load.delta:
-            pairs = _delta_pairs(tied, load.phases)
-        else:
-            pairs = [(node, tied[-1]) for node in tied[: load.phases]]
-            rated = rated / np.sqrt(3.0) if load.phases > 1 else rated
+        pairs = node_pairs(load.nodes, load.phases, delta=load.delta)
+        rated = phase_volts(load.kv, load.phases, delta=load.delta)
         zip_p = tuple(load.zipv[:3]) if load.zipv else (0.0, 0.0, 1.0)
         rows += [
             (
@@ -400,10 +394,3 @@ def make_gate(feeder: Feeder, shape_of: Mapping[str, int]) -> LoadGate:
     arrays = [a.astype(int if n in integers else float) for n, a in enumerate(arrays)]
     a, b, volts, kw, row, vmin, vmax, model, cvr, *shares = arrays
     return LoadGate(a, b, volts, kw, row, vmin, vmax, model, cvr, np.array(shares))
-
-
-def _delta_pairs(nodes: Sequence[int], phases: int) -> list[tuple[int, int]]:
-    """Return the node pairs of a delta load."""
-    if phases == 1:
-        return [(nodes[0], nodes[1])]
-    return [(nodes[k], nodes[(k + 1) % 3]) for k in range(phases)]

@@ -20,12 +20,11 @@ from v2g_feeder.screening import criteria_of, unknowns
 from v2g_feeder.store import (
     SCHEMA_VERSION,
     ContentHash,
-    claim_folder,
     csv_text,
+    empty_folder,
     write_json,
     write_text,
 )
-from v2g_feeder.study.feeder_stage import prepare_feeder
 from v2g_feeder.study.hosting_units import (
     HostingPlan,
     check_day,
@@ -34,11 +33,10 @@ from v2g_feeder.study.hosting_units import (
     write_checked,
     write_hosting_plan,
 )
-from v2g_feeder.study.power_flow import DEADLINE_S
-from v2g_feeder.study.run import notices
+from v2g_feeder.study.run import begin
 from v2g_feeder.study.summary import feeder_figures, records
 from v2g_feeder.study.write import manifest_of, printed
-from v2g_feeder.workers import default_workers, run_alone, run_units
+from v2g_feeder.workers import default_workers, run_units
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +49,6 @@ if TYPE_CHECKING:
 
 __all__ = ["run_hosting"]
 
-_WORKING: Final = ".units"
 _SHOWN: Final = 8
 _DAY_DEADLINE_S: Final = 6 * 3600.0
 _KEY: Final = ["bus", "connection", "direction"]
@@ -100,17 +97,10 @@ def run_hosting(
     InputError, FeederError, UnitError
         Before anything is written, if the feeder cannot be searched; for a day that was lost.
     """
-    tell: Tell = progress or (lambda _stage, _done, _total: None)
     workers = workers or default_workers()
-    claim_folder(out, overwrite=overwrite)
-    tell("feeder", 0, 1)
-    feeder = run_alone(prepare_feeder, study, deadline_s=DEADLINE_S)
-    for line in notices(feeder):
-        (notice or (lambda _line: None))(line)
+    tell, feeder = begin(study, out, overwrite=overwrite, progress=progress, notice=notice)
     plan = _plan(study, feeder)
-    if out.exists():
-        shutil.rmtree(out)
-    folder = out / _WORKING
+    folder = empty_folder(out)
     write_hosting_plan(plan, folder)
     began = time.perf_counter()
     try:

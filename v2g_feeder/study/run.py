@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from v2g_feeder.store import claim_folder
+from v2g_feeder.store import claim_folder, empty_folder
 from v2g_feeder.study.feeder_stage import FeederStage, prepare_feeder
 from v2g_feeder.study.fleet_stage import FleetStage, prepare_fleet
 from v2g_feeder.study.power_flow import DEADLINE_S, solve_study
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from v2g_feeder.study.config import Study
 
-__all__ = ["notices", "prepare", "run_study"]
+    Tell = Callable[[str, int, int], None]
 
-_UNITS: Final = ".units"
+__all__ = ["begin", "notices", "prepare", "run_study"]
 
 
 def prepare(study: Study) -> tuple[FeederStage, FleetStage]:
@@ -37,7 +37,7 @@ def run_study(
     *,
     workers: int | None = None,
     overwrite: bool = False,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Tell | None = None,
     notice: Callable[[str], None] | None = None,
     command: str = "",
 ) -> dict[str, Any]:
@@ -73,18 +73,11 @@ def run_study(
     """
     from v2g_feeder.study.write import write_results  # noqa: PLC0415  # reports import matplotlib
 
-    tell: Callable[[str, int, int], None] = progress or (lambda _stage, _done, _total: None)
-    claim_folder(out, overwrite=overwrite)
-    tell("feeder", 0, 1)
-    feeder = run_alone(prepare_feeder, study, deadline_s=DEADLINE_S)
-    for line in notices(feeder):
-        (notice or (lambda _line: None))(line)
+    tell, feeder = begin(study, out, overwrite=overwrite, progress=progress, notice=notice)
     tell("fleet", 0, 1)
     fleet = prepare_fleet(study, feeder)
     protection = screen_study(study, feeder, fleet)
-    if out.exists():
-        shutil.rmtree(out)
-    units_folder = out / _UNITS
+    units_folder = empty_folder(out)
     circuit = replace(feeder.circuit, points=fleet.points)
     write_plan(Plan(circuit, study.limits.reverse_flow_kw, fleet.kw), units_folder)
     workers = workers or default_workers()
@@ -104,6 +97,33 @@ def run_study(
     shutil.rmtree(units_folder)
     tell("report", 1, 1)
     return summary
+
+
+def begin(
+    study: Study,
+    out: Path,
+    *,
+    overwrite: bool,
+    progress: Tell | None,
+    notice: Callable[[str], None] | None,
+) -> tuple[Tell, FeederStage]:
+    """Claim the result folder and prepare the feeder, as every command on a study does first.
+
+    Returns
+    -------
+    callable
+        ``progress``, or one that does nothing.
+    FeederStage
+        The feeder, of which the user has been told what to know.
+    """
+    tell: Tell = progress or (lambda _stage, _done, _total: None)
+    claim_folder(out, overwrite=overwrite)
+    tell("feeder", 0, 1)
+    feeder = run_alone(prepare_feeder, study, deadline_s=DEADLINE_S)
+    if notice is not None:
+        for line in notices(feeder):
+            notice(line)
+    return tell, feeder
 
 
 def notices(feeder: FeederStage) -> list[str]:

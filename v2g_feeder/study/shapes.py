@@ -6,7 +6,6 @@ Every table is a CSV file, the arrays are ``shapes.nc``, and ``shapes.html`` sho
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,16 +19,14 @@ from v2g_feeder.report.shapes_page import write_shapes_page
 from v2g_feeder.store import (
     SCHEMA_VERSION,
     ContentHash,
-    claim_folder,
     csv_text,
+    empty_folder,
     write_json,
     write_text,
 )
-from v2g_feeder.study.feeder_stage import prepare_feeder
 from v2g_feeder.study.fleet_stage import as_stored, prepare_fleet
 from v2g_feeder.study.package import SHAPES_FILE, export_case, write_parts
-from v2g_feeder.study.power_flow import DEADLINE_S
-from v2g_feeder.study.run import notices
+from v2g_feeder.study.run import begin
 from v2g_feeder.study.summary import (
     event_steps,
     feeder_figures,
@@ -41,7 +38,6 @@ from v2g_feeder.study.summary import (
     study_figures,
 )
 from v2g_feeder.study.write import exported_first, manifest_of
-from v2g_feeder.workers import run_alone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +53,6 @@ __all__ = ["ALL_FLEETS", "run_shapes", "shape_table", "shape_tables"]
 
 ALL_FLEETS: Final = "(all)"
 """What the sum of several fleets is called in ``shapes.csv``."""
-_WORKING: Final = ".units"  # while it is there, the folder is a result in the making
 _QUANTILES: Final = {"kw_p05": 0.05, "kw_p50": 0.5, "kw_p95": 0.95}
 _STEP: Final = ["season", "day_type", "hour", "minute"]
 
@@ -98,24 +93,17 @@ def run_shapes(
     InputError, FeederError, UnitError
         Before anything is written, if the study cannot be run or has no vehicles.
     """
-    tell: Callable[[str, int, int], None] = progress or (lambda _stage, _done, _total: None)
-    claim_folder(out, overwrite=overwrite)
-    tell("feeder", 0, 1)
-    feeder = run_alone(prepare_feeder, study, deadline_s=DEADLINE_S)
-    for line in notices(feeder):
-        (notice or (lambda _line: None))(line)
+    tell, feeder = begin(study, out, overwrite=overwrite, progress=progress, notice=notice)
     tell("fleet", 0, 1)
     fleet = prepare_fleet(study, feeder)
     if not len(fleet.vehicles):
         raise InputError(
             Problem(f"{study.path}: fleets", "hold no vehicles, so there is nothing to shape")
         )
-    if out.exists():
-        shutil.rmtree(out)
-    (out / _WORKING).mkdir(parents=True)
+    working = empty_folder(out)
     tell("report", 0, 1)
     summary = _write(study, feeder, fleet, out, command)
-    (out / _WORKING).rmdir()
+    working.rmdir()
     tell("report", 1, 1)
     return summary
 
