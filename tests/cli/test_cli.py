@@ -162,7 +162,8 @@ def test_init_check_study_export(tmp_path):
     checked = invoke("check", path, "--json")
     assert checked.exit_code == 0, checked.output
     assert json.loads(checked.stdout)["units_solved"] > 0
-    assert [entry.name for entry in tmp_path.iterdir()] == ["first.yaml"]
+    names = {entry.name for entry in tmp_path.iterdir()}
+    assert names == {"first.yaml", "study.schema.json"}
 
     out = tmp_path / "out"
     done = invoke("study", written(tmp_path), "--out", out, "--json", "--workers", "1")

@@ -10,6 +10,7 @@ import click
 __all__ = ["init"]
 
 _TEMPLATE: Final = """\
+{schema}
 # A study: feeder, fleet, what to look for. `v2g-feeder check {name}` says what it would run.
 name: my-first-study
 question: Does evening export relieve the feeder's peak, and what does it break where?
@@ -47,6 +48,7 @@ def init(file: Path, model: str) -> None:
     from v2g_feeder.errors import InputError, Problem
     from v2g_feeder.feeder.library import feeder_names, resolve_model
     from v2g_feeder.store import write_text
+    from v2g_feeder.study.schema import SCHEMA_FILE, SCHEMA_LINE, write_schema_beside
 
     if file.exists():
         raise InputError(Problem(str(file), "exists; name another file"))
@@ -58,7 +60,13 @@ def init(file: Path, model: str) -> None:
     source = "standard" if shipped else "native"
     peak = "  head_peak_kw: 3000           # P and Q scaled together, losses included\n"
     text = _TEMPLATE.format(
-        name=file.name, model=model, source=source, peak=peak if model == "ieee123" else ""
+        schema=SCHEMA_LINE,
+        name=file.name,
+        model=model,
+        source=source,
+        peak=peak if model == "ieee123" else "",
     )
     write_text(file, text)
-    click.echo(f"wrote {file}; next: v2g-feeder check {file}")
+    write_schema_beside(file)
+    click.echo(f"wrote {file}, and {SCHEMA_FILE} by which editors complete its keys")
+    click.echo(f"next: v2g-feeder check {file}")

@@ -16,10 +16,14 @@ import click
 import v2g_feeder
 from v2g_feeder.cli.check import check
 from v2g_feeder.cli.checklist import checklist
+from v2g_feeder.cli.compare import compare
 from v2g_feeder.cli.export import export
+from v2g_feeder.cli.feeder import feeder
 from v2g_feeder.cli.fit import fit
 from v2g_feeder.cli.hosting import hosting
 from v2g_feeder.cli.init import init
+from v2g_feeder.cli.report import report
+from v2g_feeder.cli.schema import schema
 from v2g_feeder.cli.shapes import shapes
 from v2g_feeder.cli.study import study
 from v2g_feeder.errors import InputError, V2GFeederError
@@ -79,5 +83,8 @@ def main(debug: bool) -> None:  # read from the context by _Commands
     """Hosting-capacity studies of bidirectional EV charging on distribution feeders."""
 
 
-for command in (study, hosting, shapes, check, init, fit, export, checklist):
+_COMMANDS = (
+    study, hosting, shapes, check, init, feeder, fit, report, compare, export, checklist, schema,
+)  # fmt: skip
+for command in _COMMANDS:
     main.add_command(command)

@@ -18,6 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -97,10 +98,12 @@ def show_json(folder: Path, summary: dict[str, Any]) -> None:
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table on the standard output: text left, numbers right."""
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for number, column in enumerate(columns):
         text = all(not row[number][:1].isdigit() and row[number][:1] != "-" for row in rows)
         table.add_column(column, justify="left" if text else "right", overflow="fold")
     for row in rows:
-        table.add_row(*row)
-    Console(width=None).print(table)
+        table.add_row(*(Text(cell) for cell in row))  # a name may hold what rich takes for a tag
+    console = Console()
+    console.print(title, style="italic", highlight=False, markup=False)
+    console.print(table)

@@ -19,6 +19,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from v2g_feeder.report.words import LEDGER, day_name
 
@@ -39,6 +40,7 @@ __all__ = [
     "draw_ledger_bars",
     "draw_ledger_hours",
     "draw_shapes",
+    "loading_key",
     "new_figure",
     "svg_text",
     "tidy",
@@ -77,6 +79,8 @@ _AVAILABLE: Final = ("#cfe3f2", "#a9cde8", "#7fb5db")
 _EXPORTED: Final = "#0f5a94"
 _VOLTAGE_COLOURS: Final = ("#4b2a7b", "#9d8bc4", "#e9ebee", "#f0b27a", "#b5480f")
 _VOLTAGE_EDGES: Final = (0.95, 0.975, 1.025, 1.05)
+_LOADING_COLOURS: Final = ("#9aa0a8", "#c9ced4", "#e6c9a0", "#d98b3a", "#a33a06")
+_LOADING_WORDS: Final = ("rating unknown", "up to 50 %", "50 to 80 %", "80 to 100 %", "over 100 %")
 _DPI: Final = 110
 _PUNCTUAL: Final = 600  # more marks than this are drawn as an image inside the vector file
 
@@ -269,7 +273,7 @@ def draw_feeder(ax: Axes, picture: FeederPicture) -> Axes:
     lines = LineCollection(
         list(np.stack([start[drawn], stop[drawn]], axis=1)[order]),
         array=loading[order],
-        cmap=ListedColormap(["#9aa0a8", "#c9ced4", "#e6c9a0", "#d98b3a", "#a33a06"]),
+        cmap=ListedColormap(list(_LOADING_COLOURS)),
         norm=BoundaryNorm([-2, 0, 50, 80, 100, 1e9], 5),
         linewidths=np.select([loading[order] > 100, loading[order] > 80], [3.4, 2.6], 1.4),
         linestyles=["dotted" if value < 0 else "solid" for value in loading[order]],
@@ -315,6 +319,15 @@ def draw_feeder(ax: Axes, picture: FeederPicture) -> Axes:
         bar.outline.set_visible(False)
     _name_places(ax, picture)
     return ax
+
+
+def loading_key() -> list[Line2D]:
+    """Return what the colours of lines mean, for a legend: loading in percent of the rating."""
+    pairs = zip(_LOADING_COLOURS, _LOADING_WORDS, strict=True)
+    return [
+        Line2D([], [], color=colour, label=words, linewidth=2.4, linestyle="-" if number else ":")
+        for number, (colour, words) in enumerate(pairs)
+    ]
 
 
 def _name_places(ax: Axes, picture: FeederPicture) -> None:
