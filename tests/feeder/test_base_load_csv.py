@@ -330,7 +330,7 @@ def test_reading_on_a_load_of_zero_is_named(tmp_path):
         (b"\xef\xbb\xbf\n", "the file is empty"),
         ("timestamp,kw\n".encode("utf-16"), "the file is UTF-16"),
         (b"\x00\x01\x02", "binary or UTF-16"),
-        (b"timestamp,kw\xe9\n", "line 1: not read as CSV"),
+        (b"timestamp,kw\xe9\n", "line 1: the file is not UTF-8"),
         (b"timestamp;kw\n2023-01-01;1,5\n", "split by semicolons"),
         (b"timestamp\tkw\n", "split by tabs"),
         (b"timestamp,kw\n2023-01-01 00:00,1,5\n", "line 2: 3 fields; expected 2 (a decimal comma?"),

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from v2g_feeder.errors import InputError
+from v2g_feeder.fleet.record_times import wall_times
 from v2g_feeder.fleet.records import join_records, read_records
 
 REPOSITORY = Path(__file__).parents[2]
@@ -235,3 +236,26 @@ def test_sessions_and_duties_do_not_mix():
     assert len(join_records([home, home])) == 2 * len(home)
     with pytest.raises(InputError, match="two kinds"):
         join_records([home, vans])
+
+
+@pytest.mark.parametrize(
+    ("text", "time"),
+    [
+        ("2021-01-02T10:00+01", "2021-01-02 10:00"),
+        ("2021-01-02 10:00:00 +0100", "2021-01-02 10:00"),
+        ("2021-01-02T10:00:05.5-08:00", "2021-01-02 10:00:05.5"),
+        ("03-04-2021", "2021-04-03"),
+        ("2021-01-02T10:00+01:", None),
+        ("2021-01-02T10:00+0", None),
+    ],
+)
+@pytest.mark.parametrize("others", [[], ["2021-01-03 11:00"], ["2021-01-03T11:00+02:"]])
+def test_offsets_are_cut_and_those_cut_off_are_no_time(text, time, others):
+    found, problems = wall_times(
+        pd.Series([text, *others], name="start"), "s.csv", dates="day-first"
+    )
+    bad = [entry for entry in (text, *others) if entry.endswith((":", "+0"))]
+    assert [problem.message for problem in problems] == [
+        f"start: {entry!r} is not a time" for entry in bad
+    ]
+    assert found.iloc[0] == pd.Timestamp(time) if time else pd.isna(found.iloc[0])

@@ -8,7 +8,13 @@ from typing import Any, Final
 
 import click
 
-from v2g_feeder.cli.shown import json_option, seed_option, show_table, workers_option
+from v2g_feeder.cli.shown import (
+    allow_path_option,
+    json_option,
+    seed_option,
+    show_table,
+    workers_option,
+)
 
 __all__ = ["check"]
 
@@ -18,16 +24,24 @@ _OVERHEAD: Final = 2.0  # EVs, sudden steps, files and tables, per solved step; 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @workers_option
+@allow_path_option
 @seed_option
 @json_option
-def check(file: Path, workers: int | None, seed: int | None, *, as_json: bool) -> None:
+def check(
+    file: Path,
+    workers: int | None,
+    allowed: tuple[Path, ...],
+    seed: int | None,
+    *,
+    as_json: bool,
+) -> None:
     """Check the study in FILE (YAML): read it, load and solve the feeder, place the fleet."""
     from v2g_feeder.study.config import load_study
     from v2g_feeder.study.run import notices, prepare
     from v2g_feeder.study.units import plan_units
     from v2g_feeder.workers import default_workers
 
-    checked = load_study(file, seed=seed)
+    checked = load_study(file, allowed=allowed, seed=seed)
     feeder, fleet = prepare(checked)
     units = plan_units(fleet.kw, checked.calendar)
     solved = len(set(units.values()))

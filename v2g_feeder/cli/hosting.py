@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from v2g_feeder.cli.shown import (
+    allow_path_option,
     json_option,
     quiet_option,
     seed_option,
@@ -30,6 +31,7 @@ __all__ = ["hosting"]
 )
 @click.option("--overwrite", is_flag=True, help="Replace an earlier result.")
 @workers_option
+@allow_path_option
 @seed_option
 @json_option
 @quiet_option
@@ -37,6 +39,7 @@ def hosting(
     file: Path,
     out: Path | None,
     workers: int | None,
+    allowed: tuple[Path, ...],
     seed: int | None,
     *,
     overwrite: bool,
@@ -51,7 +54,7 @@ def hosting(
     from v2g_feeder.study.config import load_study
     from v2g_feeder.study.hosting import run_hosting
 
-    checked = load_study(file, seed=seed)
+    checked = load_study(file, allowed=allowed, seed=seed)
     folder = out or Path("results") / f"{checked.content.name}-hosting"
     with shown_run(hidden=quiet or as_json) as given:
         summary = run_hosting(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from v2g_feeder.cli.shown import quiet_option, seed_option, show_table, shown_run
+from v2g_feeder.cli.shown import allow_path_option, quiet_option, seed_option, show_table, shown_run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +21,7 @@ __all__ = ["shapes"]
     "--out", type=click.Path(path_type=Path), help="Result folder; default results/NAME-shapes."
 )
 @click.option("--draws", type=click.IntRange(1, 10_000), help="Replaces the study's draws.")
+@allow_path_option
 @seed_option
 @click.option("--overwrite", is_flag=True, help="Replace an earlier result.")
 @quiet_option
@@ -28,6 +29,7 @@ def shapes(
     file: Path,
     out: Path | None,
     draws: int | None,
+    allowed: tuple[Path, ...],
     seed: int | None,
     *,
     overwrite: bool,
@@ -41,7 +43,7 @@ def shapes(
     from v2g_feeder.study.config import load_study
     from v2g_feeder.study.shapes import run_shapes
 
-    checked = load_study(file, seed=seed, draws=draws)
+    checked = load_study(file, allowed=allowed, seed=seed, draws=draws)
     folder = out or Path("results") / f"{checked.content.name}-shapes"
     with shown_run(hidden=quiet) as given:
         summary = run_shapes(

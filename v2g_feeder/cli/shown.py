@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -22,9 +23,9 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
 __all__ = [
+    "allow_path_option",
     "json_option",
     "quiet_option",
     "seed_option",
@@ -47,6 +48,13 @@ workers_option = click.option(
     "--workers", type=click.IntRange(1, 256), help="Worker processes; default all processors."
 )
 seed_option = click.option("--seed", type=click.IntRange(0), help="Replaces the study's seed.")
+allow_path_option = click.option(
+    "--allow-path",
+    "allowed",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Folder, beside the study's own, that the study may name files in; repeatable.",
+)
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Machine output on stdout alone."
 )

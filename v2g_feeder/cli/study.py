@@ -8,6 +8,7 @@ from typing import Any, Final
 import click
 
 from v2g_feeder.cli.shown import (
+    allow_path_option,
     json_option,
     quiet_option,
     seed_option,
@@ -27,6 +28,7 @@ _PARTIAL: Final = 5
 @click.option("--out", type=click.Path(path_type=Path), help="Result folder; default results/NAME.")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier result.")
 @workers_option
+@allow_path_option
 @seed_option
 @json_option
 @quiet_option
@@ -36,6 +38,7 @@ def study(
     file: Path,
     out: Path | None,
     workers: int | None,
+    allowed: tuple[Path, ...],
     seed: int | None,
     *,
     overwrite: bool,
@@ -46,7 +49,7 @@ def study(
     from v2g_feeder.study.config import load_study
     from v2g_feeder.study.run import run_study
 
-    checked = load_study(file, seed=seed)
+    checked = load_study(file, allowed=allowed, seed=seed)
     folder = out or Path("results") / checked.content.name
     with shown_run(hidden=quiet or as_json) as given:
         summary = run_study(

@@ -21,6 +21,7 @@ __all__ = ["MAX_BYTES", "first_few", "header", "numbers", "read_rows"]
 MAX_BYTES: Final = 200_000_000
 _SHOWN: Final = 5  # problems of one kind that are printed
 _DECIMAL_COMMA: Final = re.compile(r"[+-]?\d*,\d+")
+_OPEN_QUOTE: Final = re.compile(r"EOF inside string starting at row (\d+)")
 _FIELDS: Final = re.compile(r"Expected (\d+) fields in line (\d+), saw (\d+)")
 
 
@@ -76,7 +77,9 @@ def header(path: Path) -> list[str]:
             rows = csv.reader(stream)
             names = [name.strip() for name in next(rows)]
             count = next((len(row) for row in rows if row), len(names))
-    except (UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError:
+        raise InputError(_not_utf8(path)) from None
+    except csv.Error as error:
         raise InputError(Problem(f"{where}, line 1", f"not read as CSV: {error}")) from None
     _check_header(where, names, count)
     return names
@@ -98,6 +101,17 @@ def _check_header(where: str, names: Sequence[str], count: int) -> None:
         problems.append(_too_many_fields(where, 2, count, len(names)))
     if problems:
         raise InputError(problems)
+
+
+def _not_utf8(path: Path) -> Problem:
+    """Return the problem of a file that is not UTF-8, with the line."""
+    line = 0
+    for line, text in enumerate(path.read_bytes().splitlines(), 1):  # noqa: B007  # used below
+        try:
+            text.decode()
+        except UnicodeDecodeError:
+            break
+    return Problem(f"{path}, line {line}", "the file is not UTF-8", "save it as CSV in UTF-8")
 
 
 def _too_many_fields(where: str, line: int, found: int, expected: int) -> Problem:
@@ -135,8 +149,8 @@ def read_rows(path: Path, names: Sequence[str], timestamp: str) -> pd.DataFrame:
             encoding="utf-8-sig",
             low_memory=False,
         )
-    except UnicodeDecodeError as error:
-        raise InputError(Problem(str(path), f"the file is not UTF-8: {error.reason}")) from None
+    except UnicodeDecodeError:
+        raise InputError(_not_utf8(path)) from None
     except pd.errors.EmptyDataError:
         raise InputError(Problem(str(path), "there is a header and no row below it")) from None
     except pd.errors.ParserError as error:
@@ -145,6 +159,9 @@ def read_rows(path: Path, names: Sequence[str], timestamp: str) -> pd.DataFrame:
         if match:
             expected, line, found = map(int, match.groups())
             problem = _too_many_fields(str(path), line, found, expected)
+        elif match := _OPEN_QUOTE.search(str(error)):
+            where = f"{path}, line {int(match[1]) + 1}"
+            problem = Problem(where, "a quotation mark is never closed")
         raise InputError(problem) from None
     rows.columns = pd.Index(names)
     rows.index = rows.index + 2

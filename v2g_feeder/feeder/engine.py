@@ -13,6 +13,7 @@ What an engine guards against (seen with OpenDSSDirect.py 0.9.4, engine 0.14.5):
 from __future__ import annotations
 
 import json
+from contextlib import chdir
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
@@ -129,7 +130,8 @@ class Engine:
     """An isolated OpenDSS engine that holds one circuit at a time."""
 
     def __init__(self) -> None:
-        self._context: Any = _module_context.NewContext()
+        with chdir("."):  # the first context of a process goes back to where the process began
+            self._context: Any = _module_context.NewContext()
         # the same context with arrays instead of lists: AllCurrents is 5x faster
         self._dss: Any = opendssdirect.OpenDSSDirect.OpenDSSDirect(
             self._context._api_util,  # noqa: SLF001

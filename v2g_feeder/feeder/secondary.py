@@ -9,6 +9,7 @@ one drop a customer, the load spread evenly over the drops' ends.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.resources import files
@@ -35,6 +36,7 @@ __all__ = [
 
 _FEET_PER_M: Final = 1 / 0.3048
 _SPLIT_BASE_KV: Final = 0.207846  # 120 V to neutral, written line to line as OpenDSS wants it
+_NO_NAME: Final = re.compile(r"[^\w-]")
 _COLUMNS: Final = ["customer", "load", "bus", "connection", "kw", "transformer"]
 
 
@@ -159,9 +161,9 @@ def build_secondaries(feeder: Feeder, settings: SecondarySettings) -> Secondarie
     commands = list(_line_codes())
     rows: list[tuple[str, str, str, Connection, float, str]] = []
     replaced: dict[str, str] = {}
-    for load in medium:
-        new, customers = _service(feeder, load, settings)
-        commands += [f"Disable Load.{load.name}", *new]
+    for number, load in enumerate(medium):
+        new, customers = _service(feeder, load, _stem(load.name, number), settings)
+        commands += [f'Disable "Load.{load.name}"', *new]
         rows += customers
         replaced |= {row[0]: load.name for row in customers}
     kept = customers_of_loads(feeder, settings.admd_kw)
@@ -203,8 +205,14 @@ def _zeros(phases: int) -> str:
     return " | ".join(" ".join("0" for _ in range(row + 1)) for row in range(phases))
 
 
+def _stem(name: str, number: int) -> str:
+    """Return a load's name as the names of buses may hold it: without points, blanks and signs."""
+    plain = _NO_NAME.sub("_", name)
+    return name if plain == name else f"{plain}_{number}"
+
+
 def _service(
-    feeder: Feeder, load: Any, settings: SecondarySettings
+    feeder: Feeder, load: Any, stem: str, settings: SecondarySettings
 ) -> tuple[list[str], list[tuple[str, str, str, Connection, float, str]]]:
     """Return the commands and the customers of one medium-voltage load."""
     three = load.phases == 3
@@ -217,14 +225,14 @@ def _service(
     legs, suffix = (3, ".1.2.3") if three else (2, ".1.2")
     kv = 0.208 if three else 0.24
     for unit in range(units):
-        name = f"svc_{load.name}_t{unit + 1}"
+        name = f"svc_{stem}_t{unit + 1}"
         commands.append(_transformer(feeder, load, name, rating))
         commands.append(
             f"New Line.{name}_main bus1={name}{suffix} bus2={name}m{suffix} phases={legs} "
             f"linecode=svc_main{legs} length={settings.main_m / 1000:.6g} units=km"
         )
         for number in range(unit, customers, units):
-            customer = f"{load.name}_c{number + 1}"
+            customer = f"{stem}_c{number + 1}"
             bus = f"svc_{customer}"
             commands.append(
                 f"New Line.{bus}_drop bus1={name}m{suffix} bus2={bus}{suffix} phases={legs} "

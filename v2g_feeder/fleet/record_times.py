@@ -14,7 +14,9 @@ __all__ = ["MISSING", "clock_hours", "numbers", "wall_times"]
 
 MISSING: Final = frozenset({"", "na", "n/a", "nan", "nat", "null", "none", "-"})
 _CLOCK: Final = re.compile(r"^\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?$")
-_OFFSET: Final = re.compile(r"(Z|[+-]\d{2}:?\d{2}| GMT| UTC)$")
+_OFFSET: Final = re.compile(
+    r"(?<=\d)(?:Z| GMT| UTC)$|(?P<clock>(?::\d\d|T\d{4,6})(?:\.\d+)?) ?[+-]\d\d(?::?\d\d)?$"
+)
 _PARTED: Final = re.compile(r"^(\d{1,2})([./-])(\d{1,2})\2(\d{4})\b")
 _MOST_BAD: Final = 5  # of one column, the rest is counted
 
@@ -83,7 +85,7 @@ def wall_times(
     day_first, problems = _day_first(filled, file, dates)
     parsed = _parse(filled, day_first=day_first)
     if zone is not None:
-        moved = filled.str.contains(_OFFSET.pattern.replace("(", "(?:"), regex=True)
+        moved = filled.map(lambda entry: bool(_OFFSET.search(entry)))
         parsed, wrong = _to_zone(parsed, filled, moved, zone.loc[filled.index].str.strip(), file)
         problems += wrong
     if not problems:
@@ -109,11 +111,17 @@ def _day_first(filled: pd.Series, file: str, dates: str) -> tuple[bool, list[Pro
 
 def _parse(filled: pd.Series, *, day_first: bool) -> pd.Series:
     """Return wall times as the file shows them, without the offset; NaT where not a time."""
-    bare = filled.str.replace(_OFFSET, "", regex=True)
+    bare = filled.map(lambda entry: _OFFSET.sub(lambda found: found["clock"] or "", entry))
     pattern = _PARTED
     order = r"\4-\3-\1" if day_first else r"\4-\1-\3"
     iso = bare.map(lambda entry: pattern.sub(order, entry))
-    parsed = pd.to_datetime(iso, errors="coerce", format="mixed")
+    try:
+        parsed = pd.to_datetime(iso, errors="coerce", format="mixed")
+    except ValueError:  # some still carry an offset, such as one that is cut off
+        parsed = iso.map(lambda entry: pd.to_datetime(entry, errors="coerce", format="mixed"))
+        parsed = parsed.where(parsed.map(lambda time: getattr(time, "tzinfo", None) is None))
+    if getattr(parsed.dtype, "tz", None) is not None:  # and here all do
+        parsed = pd.Series(pd.NaT, index=filled.index)
     return pd.Series(parsed, index=filled.index).astype("datetime64[ns]")
 
 

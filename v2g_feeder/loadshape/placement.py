@@ -145,7 +145,7 @@ def _named_sites(
                 )
             )
             continue
-        problems += _kv_problem(feeder, bus, options[0], place.kv, where)
+        problems += _kv_problem(feeder, name, options[0], place.kv, where)
         by_bus.append([(bus, option) for option in options])
     if problems:
         raise InputError(problems)
@@ -179,17 +179,17 @@ def _has_phase(feeder: Feeder, bus: str, connection: str, phase: str) -> bool:
 
 
 def _kv_problem(
-    feeder: Feeder, bus: str, connection: Connection, kv: float | None, where: str
+    feeder: Feeder, name: str, connection: Connection, kv: float | None, where: str
 ) -> list[Problem]:
     if kv is None:
         return []
-    own = _rated_kv(feeder, bus, connection)
+    own = _rated_kv(feeder, name.lower(), connection)
     if abs(kv / own - 1) <= _MAX_KV_MISMATCH:
         return []
     return [
         Problem(
             f"{where}.kv",
-            f"a charger of {kv:g} kV does not fit bus {bus!r}, {own:.4g} kV as connected",
+            f"a charger of {kv:g} kV does not fit bus {name!r}, {own:.4g} kV as connected",
             "leave kv out to take the bus's own",
         )
     ]

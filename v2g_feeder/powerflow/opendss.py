@@ -81,7 +81,7 @@ def base_commands(circuit: Circuit, steps: int) -> list[str]:
         for row in range(len(circuit.base_load.p))
     ]
     commands += [
-        f"Edit Load.{name} daily=base_{row}" for name, row in circuit.base_load.shape_of.items()
+        f'Edit "Load.{name}" daily=base_{row}' for name, row in circuit.base_load.shape_of.items()
     ]
     return commands
 
@@ -102,7 +102,7 @@ def ev_commands(circuit: Circuit, steps: int) -> list[str]:
             f"interval={circuit.step_hours:g} mult=[{zeros}] qmult=[{zeros}]"
         )
         commands.append(
-            f"New Load.{name} bus1={point.bus}.{point.nodes} phases={point.phases} "
+            f'New Load.{name} bus1="{point.bus}.{point.nodes}" phases={point.phases} '
             f"conn={'delta' if point.delta else 'wye'} kv={point.kv:.8g} kw=1 kvar=1 model=1 "
             f"vminpu={_EV_VMIN:g} vmaxpu={_EV_VMAX:g} status=exempt daily={name}"
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import Field, ValidationError, model_validator
@@ -16,7 +17,7 @@ from v2g_feeder.calendar import DEFAULT_SEASONS, Calendar, season_calendar
 from v2g_feeder.conventions import BOUNDING_CASES, Case, DayType, Placement
 from v2g_feeder.dispatch import Aggregator, Event, Programme, Tariff, default_tariff
 from v2g_feeder.errors import InputError, Problem, nearest
-from v2g_feeder.feeder.library import resolve_model
+from v2g_feeder.feeder.library import feeder_names, resolve_model
 from v2g_feeder.feeder.secondary import SecondarySettings
 from v2g_feeder.fleet import (
     FleetSettings,
@@ -25,14 +26,14 @@ from v2g_feeder.fleet import (
     participation_case,
 )
 from v2g_feeder.loadshape.placement import Place
-from v2g_feeder.screening import Limits, load_limits
+from v2g_feeder.screening import Limits, is_file_name, load_limits
 from v2g_feeder.study.hosting_section import HostingSection
 from v2g_feeder.study.protection import ProtectionSection  # noqa: TC001  # pydantic reads it
 from v2g_feeder.study.sections import Section, section_problems
 from v2g_feeder.study.yaml_file import read_yaml
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["Study", "load_study"]
 
@@ -88,6 +89,9 @@ class BaseLoadSection(Section):
     """Your names of the columns ``timestamp``, ``kw`` and ``kvar``."""
     hour_ending: bool = False
     """Whether the timestamps end their interval."""
+    timestamp_format: str | None = None
+    """How the timestamps are written, as Python's ``strptime`` has it, such as
+    ``"%d.%m.%Y %H:%M"``; left out, ISO 8601."""
     classes: dict[str, str] | None = None
     """Customer class by load name, for ``source: standard``."""
     default_class: str = "residential"
@@ -380,8 +384,9 @@ class PowerFlowSection(Section):
 class StudySection(Section):
     """A study."""
 
-    name: str = Field(min_length=1, pattern=r"^[\w .,()+-]+$")
-    """Name of the study."""
+    name: str = Field(min_length=1, pattern=r"^\w(?:[\w .,()+-]*[\w)+])?$")
+    """Name of the study; its result folder has it too, so that it begins with a letter or digit and
+    ends in no point."""
     question: str = ""
     """What the study should answer, in a sentence; printed at the top of the report."""
     feeder: FeederSection
@@ -474,6 +479,11 @@ class Study:
         export = self.content.dispatch.export
         return export is not None and (export.seasons is None or season in export.seasons)
 
+    @property
+    def files(self) -> dict[str, Path]:
+        """Files that the study names, by the key that names them; shipped ones are left out."""
+        return _named_files(self.content, self.path.parent)
+
     def resolved(self) -> dict[str, Any]:
         """Return the study with every default filled in, as it is written beside the result."""
         return self.content.model_dump(mode="json", exclude_none=True)
@@ -530,13 +540,47 @@ class Study:
             raise InputError(problems)
 
 
-def load_study(path: Path, **changes: Any) -> Study:
+def _named_files(content: StudySection, folder: Path) -> dict[str, Path]:
+    """Return the files that a study names, by key."""
+    model, limits = content.feeder.model, content.screening.limits
+    named = {
+        "feeder.model": None if model.lower() in feeder_names() else Path(model).expanduser(),
+        "base_load.file": content.base_load.file,
+        "screening.limits": limits if is_file_name(limits) else None,
+        "protection.devices": content.protection.devices if content.protection else None,
+    }
+    named |= {
+        f"fleets[{number}].archetype": fleet.archetype if is_file_name(fleet.archetype) else None
+        for number, fleet in enumerate(content.fleets)
+    }
+    return {key: (folder / name).resolve() for key, name in named.items() if name}
+
+
+def _refuse_outside(files: Mapping[str, Path], folders: Sequence[Path]) -> None:
+    """Raise for files that lie in none of some folders."""
+    inside = [folder.resolve() for folder in folders]
+    problems = [
+        Problem(
+            key,
+            f"{path} lies outside the study's folder",
+            f"--allow-path {path.parent} lets the study read there",
+        )
+        for key, path in files.items()
+        if not any(path.is_relative_to(folder) for folder in inside)
+    ]
+    if problems:
+        raise InputError(problems)
+
+
+def load_study(path: Path, *, allowed: Sequence[Path] | None = None, **changes: Any) -> Study:
     """Read and check a study file.
 
     Parameters
     ----------
     path
         The YAML file.
+    allowed
+        Folders beside the study's own that it may name files in; left out, all.
     **changes
         Top-level keys set on the command line, such as ``seed``; ``None`` keeps the file's.
 
@@ -552,6 +596,8 @@ def load_study(path: Path, **changes: Any) -> Study:
     except ValidationError as error:
         raise InputError(section_problems(path, error, StudySection)) from error
     try:
+        if allowed is not None:
+            _refuse_outside(_named_files(content, path.parent), (path.parent, *allowed))
         return Study(content, path)
     except InputError as error:
         raise InputError(

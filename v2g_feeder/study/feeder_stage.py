@@ -24,7 +24,7 @@ from v2g_feeder.feeder.secondary import (
 from v2g_feeder.loadshape import no_points
 from v2g_feeder.powerflow.opendss import Circuit, Runner
 from v2g_feeder.powerflow.solution import Observed, Reason
-from v2g_feeder.screening import Screen, is_file_name
+from v2g_feeder.screening import Screen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -101,15 +101,19 @@ def prepare_feeder(study: Study) -> FeederStage:
     engine = shared_engine()
     engine.load(study.model)
     bare = read_feeder(engine, study.model)
+    dead = bare.loads[~bare.buses["energised"].reindex(bare.loads["bus"]).to_numpy(bool)]
+    commands = tuple(f'Disable "Load.{name}"' for name in dead["name"])
+    if commands:  # what can never draw must not make every step invalid
+        engine.load(study.model, commands)
+        bare = read_feeder(engine, study.model)
     base = _base_load(study, bare, engine.load_shapes())
     section = study.content.feeder.secondaries
     settings = section.settings() if section else SecondarySettings()
-    commands: tuple[str, ...] = ()
     if section is None:
         customers = customers_of_loads(bare, settings.admd_kw)
     else:
         secondaries = build_secondaries(bare, settings)
-        commands, customers = secondaries.commands, secondaries.customers
+        commands, customers = (*commands, *secondaries.commands), secondaries.customers
         base = replace(base, shape_of=_renamed(base.shape_of, secondaries.loads))
     circuit = Circuit(
         master=study.model,
@@ -130,8 +134,14 @@ def prepare_feeder(study: Study) -> FeederStage:
     if study.content.base_load.head_peak_kw is not None:
         head = _scale_to_peak(runner, study, study.content.base_load.head_peak_kw, head, notes)
     if (head["reason"] > Reason.FLAGGED).all():
-        raise FeederError(_unsolved(study, head, runner.probe.observed))
+        raise FeederError(_unsolved(study, head, runner.probe.observed, scanned.names))
     findings = list(runner.feeder.findings)
+    if len(dead):
+        message = (
+            f"{dead['kw'].sum():.4g} kW of load (at {len(dead)} of the model's loads) are not "
+            "connected to the source; they are switched off"
+        )
+        findings.append(Finding(FindingKind.ISLAND, message, tuple(dead["name"][:8]), len(dead)))
     if not base.season_claim:
         findings.append(
             Finding(
@@ -150,22 +160,10 @@ def prepare_feeder(study: Study) -> FeederStage:
         findings=tuple(findings),
         notes=tuple(notes),
         head_check=_head_check(base, head),
-        files=(*scanned.files, *_data_files(study)),
+        files=(*scanned.files, *study.files.values()),
         names=dict(scanned.names),
         step_s=step_s,
     )
-
-
-def _data_files(study: Study) -> tuple[Path, ...]:
-    """Return the files of a study beside its model: measurements, and limits of its own."""
-    limits = study.content.screening.limits
-    protection = study.content.protection
-    names = [
-        study.content.base_load.file,
-        limits if is_file_name(limits) else None,
-        protection.devices if protection else None,
-    ]
-    return tuple(study.path.parent / name for name in names if name)
 
 
 def _base_load(
@@ -183,6 +181,7 @@ def _base_load(
             columns=CsvColumns(**(section.columns or {})),
             kind=section.kind,
             hour_ending=section.hour_ending,
+            timestamp_format=section.timestamp_format,
         )
     return native(feeder.loads, shapes, study.calendar)
 
@@ -320,7 +319,9 @@ def _head_check(base: BaseLoad, head: pd.DataFrame) -> pd.DataFrame | None:
     )
 
 
-def _unsolved(study: Study, head: pd.DataFrame, observed: Observed) -> str:
+def _unsolved(
+    study: Study, head: pd.DataFrame, observed: Observed, names: Mapping[str, str]
+) -> str:
     """Say why the base case has no valid step, and where it is worst."""
     reasons = head["reason"].value_counts()
     words = ", ".join(
@@ -330,6 +331,7 @@ def _unsolved(study: Study, head: pd.DataFrame, observed: Observed) -> str:
     found = f"{study.model}: no step of the base case is a solution ({words})"
     if head["v_min"].notna().any():
         worst = head.loc[head["v_min"].idxmin()]
-        node = observed.voltages["node"].iloc[int(worst["v_min_at"])]
-        found += f"; the lowest voltage, {worst['v_min']:.3f} pu, is at {node}"
+        bus, dot, phases = observed.voltages["node"].iloc[int(worst["v_min_at"])].partition(".")
+        found += f"; the lowest voltage, {worst['v_min']:.3f} pu, is at "
+        found += f"{names.get(bus, bus)}{dot}{phases}"
     return found

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["Section", "section_problems"]
 
 _UNION_TAGS: Final = ("str", "int", "float")
+_BOOLEANS: Final = {"yes": "true", "on": "true", "no": "false", "off": "false"}
+_NUMBERS: Final = ("float_type", "int_type")
+_DECIMAL_COMMA: Final = re.compile(r"^[-+]?\d+,\d+$")
 
 
 class Section(BaseModel):
@@ -61,13 +64,24 @@ def _problem(path: Path, detail: Any, root: type[Section]) -> Problem:
         hint = nearest(str(value), valid)
     elif isinstance(value, str | int | float | bool) or value is None:
         message = f"{value!r}: {message[:1].lower()}{message[1:]}"
-        if (
-            isinstance(value, int | float)
-            and 1 < value <= 100
-            and "less than or equal to 1" in message
-        ):
-            hint = f"did you mean {value / 100:g}?"
+        hint = _rewritten(detail["type"], value, message)
     return Problem(f"{path}: {where}" if where else str(path), message, hint)
+
+
+def _rewritten(kind: str, value: Any, message: str) -> str:
+    """Return how to write what a scalar was probably meant to be, or an empty string."""
+    if not isinstance(value, str):
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            if 2 <= value <= 100 and "less than or equal to 1" in message:
+                return f"did you mean {value / 100:g}?"
+            if kind == "string_type":
+                return f'write "{value}", in quotes'
+        return ""
+    if kind == "bool_type" and value.lower() in _BOOLEANS:
+        return f"write {_BOOLEANS[value.lower()]}"
+    if kind in _NUMBERS and _DECIMAL_COMMA.match(value):
+        return f"write {value.replace(',', '.')}"
+    return ""
 
 
 def _keys_at(root: type[Section], location: list[Any]) -> list[str]:

@@ -18,7 +18,7 @@ _MOST_BYTES: Final = 1_000_000
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Safe YAML without aliases, duplicate keys, base-60 numbers and on/off/yes/no booleans."""
+    """Safe YAML without aliases, duplicate keys, base-60 and octal numbers, yes/no booleans."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.events.AliasEvent):
@@ -61,7 +61,7 @@ _StrictLoader.add_implicit_resolver(
 _StrictLoader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(
-        r"^(?:[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)(?:[eE][-+]?[0-9]+)?"
+        r"^(?:[-+]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
         r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
     ),
     list("-+0123456789."),
