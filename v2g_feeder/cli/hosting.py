@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from v2g_feeder.cli.hosting_further import show_further
 from v2g_feeder.cli.shown import (
     allow_path_option,
     json_option,
@@ -112,4 +113,5 @@ def _print(summary: Mapping[str, Any], folder: Path) -> None:
         )
     if summary["not_searched"]:
         click.echo("not part of the search: " + ", ".join(summary["not_searched"]))
+    show_further(summary)
     click.echo(f"\ntables: {folder}: hosting_capacity.csv, hosting_minima.csv, hosting_check.csv")

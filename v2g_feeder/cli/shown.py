@@ -41,6 +41,8 @@ _STAGES = {
     "power flow": "power flow, days",
     "capacity": "capacity, days",
     "check": "check by OpenDSS, days",
+    "fleet capacity": "fleet capacity, draws",
+    "envelope": "envelope, days",
     "report": "tables and report",
 }
 

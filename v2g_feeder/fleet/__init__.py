@@ -14,7 +14,13 @@ from v2g_feeder.fleet.participation import (
     participation_case,
 )
 from v2g_feeder.fleet.sessions import Sessions, draw_sessions
-from v2g_feeder.fleet.vehicles import FleetSettings, Site, Vehicles, draw_vehicles
+from v2g_feeder.fleet.vehicles import (
+    FleetSettings,
+    Site,
+    Vehicles,
+    draw_vehicles,
+    first_vehicles,
+)
 
 __all__ = [
     "Archetype",
@@ -30,6 +36,7 @@ __all__ = [
     "draw_sessions",
     "draw_vehicles",
     "eligibility",
+    "first_vehicles",
     "load_archetype",
     "load_participation",
     "participation_case",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -14,7 +14,7 @@ from v2g_feeder.fleet.archetypes import Archetype, load_archetype
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["FleetSettings", "Site", "Vehicles", "draw_vehicles"]
+__all__ = ["FleetSettings", "Site", "Vehicles", "draw_vehicles", "first_vehicles"]
 
 
 _SHARES: Final = (
@@ -275,6 +275,37 @@ def draw_vehicles(settings: Sequence[FleetSettings], rng: np.random.Generator) -
         **{name: np.concatenate([column[name] for column in columns]) for name in _columns()},
         sites=tuple(_site(fleet) for fleet in settings) or (Site(),),
     )
+
+
+def first_vehicles(
+    vehicles: Vehicles, counts: Sequence[int], fleets: Sequence[FleetSettings]
+) -> tuple[Vehicles, np.ndarray]:
+    """Return the first vehicles of each fleet, as a smaller fleet of the same kind.
+
+    Parameters
+    ----------
+    vehicles
+        As drawn from ``fleets``.
+    counts
+        How many of each fleet are kept.
+    fleets
+        Settings; what vehicles of a site share (ports) is that of a fleet of ``counts``.
+
+    Returns
+    -------
+    Vehicles
+        Fleets in their order; of a smaller count always a subset.
+    numpy.ndarray
+        Positions in ``vehicles``, ``[kept vehicle]``.
+    """
+    kept = np.concatenate(
+        [np.flatnonzero(vehicles.fleet == number)[:count] for number, count in enumerate(counts)]
+    )
+    sites = tuple(
+        _site(replace(fleet, vehicles=count)) for fleet, count in zip(fleets, counts, strict=True)
+    )
+    arrays = {name: getattr(vehicles, name)[kept] for name in _columns()}
+    return Vehicles(**arrays, sites=sites), kept
 
 
 def _columns() -> list[str]:

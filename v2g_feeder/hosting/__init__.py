@@ -2,6 +2,13 @@
 
 from v2g_feeder.hosting.candidates import candidates
 from v2g_feeder.hosting.conditions import Capacitors, Conditions, Regulators, ReverseMode
+from v2g_feeder.hosting.fleet import (
+    FleetCapacity,
+    clopper_pearson,
+    nested_counts,
+    sizes_at,
+    violation_curve,
+)
 from v2g_feeder.hosting.nodal import Nodal, Search
 from v2g_feeder.hosting.table import CAPACITY_COLUMNS, annual_minima, capacity_table
 
@@ -9,6 +16,7 @@ __all__ = [
     "CAPACITY_COLUMNS",
     "Capacitors",
     "Conditions",
+    "FleetCapacity",
     "Nodal",
     "Regulators",
     "ReverseMode",
@@ -16,4 +24,8 @@ __all__ = [
     "annual_minima",
     "candidates",
     "capacity_table",
+    "clopper_pearson",
+    "nested_counts",
+    "sizes_at",
+    "violation_curve",
 ]

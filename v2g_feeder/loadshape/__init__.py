@@ -12,7 +12,7 @@ from v2g_feeder.loadshape.placement import (
 )
 from v2g_feeder.loadshape.season import fleet_vehicles
 from v2g_feeder.loadshape.settings import ShapeSettings
-from v2g_feeder.loadshape.shapes import Shapes, fleet_shapes
+from v2g_feeder.loadshape.shapes import Shapes, fleet_power, fleet_shapes
 
 __all__ = [
     "Place",
@@ -25,6 +25,7 @@ __all__ = [
     "connection_points",
     "diversity",
     "event_days",
+    "fleet_power",
     "fleet_shapes",
     "fleet_vehicles",
     "held_in",

@@ -85,7 +85,7 @@ class Drawn:
         self._sessions: dict[float, list[Sessions]] = {}
         self.chance = [
             draw_participation(len(vehicles), self._rng(_CHANCE, draw), n_days=_N_DAYS)
-            for draw in range(settings.draws)
+            for draw in settings.draw_numbers
         ]
 
     def _rng(self, stream: int, draw: int) -> np.random.Generator:
@@ -103,7 +103,7 @@ class Drawn:
                     n_days=_N_DAYS,
                     plug_in=plug_in,
                 ),
-                range(self._settings.draws),
+                self._settings.draw_numbers,
                 self._settings.draws * len(self._vehicles) * _N_DAYS * 24,
             )
         return self._sessions[plug_in]

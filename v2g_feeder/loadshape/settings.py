@@ -47,6 +47,8 @@ class ShapeSettings:
         Aggregator and prices.
     draws, seed
         Random realisations of the fleet's days.
+    first_draw
+        Number of the first of them; a draw's random numbers depend on its number alone.
     """
 
     fleets: tuple[FleetSettings, ...]
@@ -58,6 +60,12 @@ class ShapeSettings:
     programme: Programme = field(default_factory=Programme)
     draws: int = 10
     seed: int = 1
+    first_draw: int = 0
+
+    @property
+    def draw_numbers(self) -> range:
+        """Numbers of the draws."""
+        return range(self.first_draw, self.first_draw + self.draws)
 
     def has_event(self, season: str) -> bool:
         """Whether a season has export events."""

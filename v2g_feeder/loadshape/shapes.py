@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from v2g_feeder.fleet import Participation, Vehicles
     from v2g_feeder.loadshape.settings import Run, ShapeSettings
 
-__all__ = ["Shapes", "fleet_shapes"]
+__all__ = ["Shapes", "fleet_power", "fleet_shapes"]
 
 _STAGGER_MINUTES: Final = 60.0
 _TRACED: Final = 4
@@ -165,7 +165,8 @@ def fleet_shapes(
             book = ledger(dispatch).kw
             into = kw.setdefault(run, np.zeros(shape))
             books.setdefault(run, np.zeros((shape[0], len(LEDGER_ROWS), shape[2])))
-            _cut(settings, season, (dispatch.kw, where), book, (into, books[run]))
+            _cut(settings, season, (dispatch.kw, where), into)
+            _cut(settings, season, (book, None), books[run])
             ended = int(dispatch.stays["shortfall_kwh"].notna().sum())
             sessions[run] = sessions.get(run, 0) + ended
             out["shortfall"].append(dispatch.shortfall.assign(**key))
@@ -185,6 +186,39 @@ def fleet_shapes(
     )
 
 
+def fleet_power(
+    settings: ShapeSettings,
+    vehicles: Vehicles,
+    load_kw: np.ndarray,
+    *,
+    of_vehicle: np.ndarray,
+    points: int,
+    premise_kw: np.ndarray | None = None,
+) -> dict[Run, np.ndarray]:
+    """Simulate every run of vehicles that are already drawn; return the power alone.
+
+    Parameters
+    ----------
+    settings, load_kw, of_vehicle, points, premise_kw
+        As of :func:`fleet_shapes`.
+    vehicles
+        Of the fleets of ``settings``.
+
+    Returns
+    -------
+    dict
+        By (policy, case): ``[draw, point, step]``, kW at the grid side, above 0 draws.
+    """
+    check_settings(settings, load_kw, premise_kw)
+    shape = (settings.draws, points, settings.calendar.n_steps)
+    kw = {run: np.zeros(shape) for run in settings.runs}
+    if len(vehicles):
+        for season in dict.fromkeys(day.season for day in settings.calendar.days):
+            for run, found in simulate_season(settings, vehicles, season, load_kw, premise_kw):
+                _cut(settings, season, (found.kw, of_vehicle), kw[run])
+    return kw
+
+
 def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
     """Return tables one below the other, keys first; empty ones left out."""
     kept = [table for table in tables if len(table)]
@@ -198,23 +232,27 @@ def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
 def _cut(
     settings: ShapeSettings,
     season: str,
-    power: tuple[np.ndarray, np.ndarray],
-    book: np.ndarray,
-    into: tuple[np.ndarray, np.ndarray],
+    power: tuple[np.ndarray, np.ndarray | None],
+    into: np.ndarray,
 ) -> None:
-    """Cut the season's days out of a dispatch into the arrays of its run, in place."""
+    """Cut the season's days out of a fortnight into the array of its run, in place.
+
+    ``power`` is ``[draw, row, step]`` and, where rows are vehicles, the point of each.
+    """
     (kw, of_vehicle), calendar = power, settings.calendar
     days = [number for number, day in enumerate(calendar.days) if day.season == season]
     steps = np.arange(calendar.n_steps)
     here = np.concatenate([steps[calendar.day_slice(number)] for number in days])
     fortnight_steps = np.arange(kw.shape[2])
-    for draw in range(settings.draws):
-        chosen = [pick_day(draw, weekend=calendar.days[number].is_weekend) for number in days]
+    for number, draw in enumerate(settings.draw_numbers):
+        chosen = [pick_day(draw, weekend=calendar.days[day].is_weekend) for day in days]
         cut = np.concatenate(
             [fortnight_steps[day_steps(day, calendar.step_minutes)] for day in chosen]
         )
-        into[0][draw][:, here] = at_points(kw[draw][:, cut], of_vehicle, into[0].shape[1])
-        into[1][draw][:, here] = book[draw][:, cut]
+        rows = kw[number][:, cut]
+        into[number][:, here] = (
+            rows if of_vehicle is None else at_points(rows, of_vehicle, into.shape[1])
+        )
 
 
 def _add_events(

@@ -437,6 +437,8 @@ class Study:
         if content.protection is not None:
             content.protection.settings()  # raises for figures that are none
         content.hosting.conditions.settings()  # raises for settings that do nothing
+        if content.hosting.fleet is not None:
+            content.hosting.fleet.settings()
         self._check_names()
 
     @property

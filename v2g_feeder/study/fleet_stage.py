@@ -27,12 +27,22 @@ from v2g_feeder.loadshape import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from v2g_feeder.study.config import Study
     from v2g_feeder.study.feeder_stage import FeederStage
 
-__all__ = ["FleetStage", "prepare_fleet", "runs_of", "shape_settings"]
+__all__ = [
+    "FleetStage",
+    "bounding_power",
+    "place_fleets",
+    "premise_load",
+    "prepare_fleet",
+    "runs_of",
+    "shape_settings",
+]
 
-_PLACES: Final = 2  # a stream of random numbers of its own; the others are in loadshape.season
+PLACES: Final = 2  # a stream of random numbers of its own; the others are in loadshape.season
 _NO_DRAWS: Final = 1
 _ALWAYS: Final = (Case.EXPECTED, Case.HIGH)
 
@@ -111,7 +121,9 @@ def prepare_fleet(study: Study, feeder: FeederStage) -> FleetStage:
     """
     settings = shape_settings(study, len(feeder.customers))
     vehicles = fleet_vehicles(settings)
-    points, of_vehicle = _place(study, feeder, [fleet.vehicles for fleet in settings.fleets])
+    rng = np.random.default_rng([study.content.seed, PLACES])
+    counts = [fleet.vehicles for fleet in settings.fleets]
+    points, of_vehicle = place_fleets(study, feeder, counts, rng)
     premise = None
     if any(policy == Policy.V2H for policy, _ in settings.runs):
         premise = premise_load(feeder, points, of_vehicle)
@@ -123,7 +135,8 @@ def prepare_fleet(study: Study, feeder: FeederStage) -> FleetStage:
         if policy == Policy.NO_EV:
             kw[policy, case] = np.zeros((_NO_DRAWS, len(points), study.calendar.n_steps))
         elif case in BOUNDING_CASES:
-            kw[policy, case] = _bounding(case, vehicles, points, of_vehicle, study.calendar.n_steps)
+            steps = study.calendar.n_steps
+            kw[policy, case] = bounding_power(case, vehicles, points, of_vehicle, steps)
         else:
             kw[policy, case] = shapes.kw[policy, case]
     return FleetStage(
@@ -159,11 +172,27 @@ def as_stored(kw: np.ndarray) -> np.ndarray:
     return kw.astype(np.float32).astype(float)
 
 
-def _place(
-    study: Study, feeder: FeederStage, vehicles: list[int]
+def place_fleets(
+    study: Study, feeder: FeederStage, vehicles: Sequence[int], rng: np.random.Generator
 ) -> tuple[pd.DataFrame, np.ndarray]:
-    """Return the points of all fleets and the point of each vehicle."""
-    streams = np.random.default_rng([study.content.seed, _PLACES]).spawn(len(vehicles))
+    """Return the points of all fleets and the point of each vehicle.
+
+    Parameters
+    ----------
+    study, feeder
+        Fleets and where they may be.
+    vehicles
+        Number of vehicles of each fleet. With the same ``rng`` the vehicles of a smaller number
+        stand where the first of a larger one do.
+    rng
+        Spawned once a fleet.
+
+    Raises
+    ------
+    InputError
+        For fleets that do not fit the feeder.
+    """
+    streams = rng.spawn(len(vehicles))
     tables, positions, offset = [], [], 0
     problems: list[Problem] = []
     for number, fleet in enumerate(study.content.fleets):
@@ -191,7 +220,7 @@ def _place(
     return pd.concat(kept, ignore_index=True), np.concatenate(positions)
 
 
-def _bounding(
+def bounding_power(
     case: str, vehicles: Vehicles, points: pd.DataFrame, of_vehicle: np.ndarray, steps: int
 ) -> np.ndarray:
     """Return a bounding case, ``[1 or exporting phase, point, step]``."""

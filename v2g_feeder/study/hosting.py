@@ -25,6 +25,7 @@ from v2g_feeder.store import (
     write_json,
     write_text,
 )
+from v2g_feeder.study.hosting_further import further_answers
 from v2g_feeder.study.hosting_units import (
     HostingPlan,
     check_day,
@@ -113,6 +114,8 @@ def run_hosting(
     checked = _checked(study, plan, table, folder, workers, tell)
     effort = {"pairs": len(table), "solves": solves, "seconds": seconds, "workers": workers}
     summary = _write(study, feeder, plan, out, (table, checked, effort))
+    content = summary["content_sha256"]
+    summary |= further_answers(study, feeder, out, content, workers=workers, tell=tell)
     write_json(out / "manifest.json", manifest_of(study, feeder, workers, command))
     shutil.rmtree(folder)
     write_json(out / "summary.json", summary)

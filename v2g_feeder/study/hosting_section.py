@@ -7,13 +7,21 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from v2g_feeder.conventions import Connection  # noqa: TC001  # pydantic reads it
-from v2g_feeder.hosting import Capacitors, Conditions, Regulators, ReverseMode, Search
+from v2g_feeder.hosting import (
+    Capacitors,
+    Conditions,
+    FleetCapacity,
+    Regulators,
+    ReverseMode,
+    Search,
+)
 from v2g_feeder.study.sections import Section
 
-__all__ = ["ConditionsSection", "HostingSection"]
+__all__ = ["ConditionsSection", "FleetCapacitySection", "HostingSection"]
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Probability = Annotated[float, Field(gt=0, lt=1)]
 
 
 class ConditionsSection(Section):
@@ -37,6 +45,35 @@ class ConditionsSection(Section):
     def settings(self) -> Conditions:
         """Return the stage's settings."""
         return Conditions(**self.model_dump())
+
+
+class FleetCapacitySection(Section):
+    """How many vehicles of the study's fleets, placed at random, until limits break."""
+
+    sizes: list[Annotated[int, Field(ge=1)]] | None = Field(default=None, min_length=1)
+    """Numbers of vehicles of all fleets together, ascending; left out, a quarter, half, 1, 1.5, 2
+    and 3 times the study's, as far as there are customers."""
+    draws: int = Field(default=20, ge=1, le=10_000)
+    """Placements, each with vehicles and days of its own; 20 are few, and the interval says so."""
+    confidence: Probability = 0.9
+    """Of the two-sided interval; at 0.9 each bound holds with 95 %."""
+    thresholds: list[Probability] = Field(default_factory=lambda: [0.05, 0.5], min_length=1)
+    """Probabilities of a violation whose sizes are reported."""
+    cases: list[str] = Field(default_factory=lambda: ["expected", "high"], min_length=1)
+    """Participation cases: shipped, your own of ``cases``, ``coincident_export`` and
+    ``coincident_charge``."""
+    request: Literal["per_vehicle", "fixed"] = "per_vehicle"
+    """Whether the event's ``request_kw`` grows with the fleet, or stays the study's."""
+    count_worse: bool = True
+    """Whether making a violation worse counts as one; ``false``: new ones alone, for a feeder that
+    breaks limits without any vehicle."""
+
+    def settings(self) -> FleetCapacity:
+        """Return the stage's settings."""
+        given = self.model_dump()
+        names = ("sizes", "thresholds", "cases")
+        lists = {name: tuple(given[name]) for name in names if given[name] is not None}
+        return FleetCapacity(**(given | lists))
 
 
 class HostingSection(Section):
@@ -64,6 +101,9 @@ class HostingSection(Section):
     """Whether OpenDSS solves the least capacity of each (bus, connection, direction) again."""
     check_pairs: int = Field(default=1000, ge=0, le=1_000_000)
     """Further answers that OpenDSS solves again, drawn at random by the study's seed."""
+
+    fleet: FleetCapacitySection | None = None
+    """Fleet capacity besides; left out, it is not asked for. ``{}`` takes the defaults."""
 
     def search(self) -> Search:
         """Return the stage's settings."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
@@ -26,14 +26,14 @@ from v2g_feeder.study.units import (
 from v2g_feeder.workers import Outcome, run_units
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from v2g_feeder.study.config import Study
     from v2g_feeder.study.feeder_stage import FeederStage
     from v2g_feeder.study.fleet_stage import FleetStage
 
-__all__ = ["EngineUse", "solve_study"]
+__all__ = ["DayReducer", "EngineUse", "solve_runs", "solve_study"]
 
 DEADLINE_S: Final = 600.0
 """Longest time that one unit, or the preparation of a feeder, may take."""
@@ -72,12 +72,21 @@ class EngineUse:
         return found
 
 
+class DayReducer(Protocol):
+    """Whoever folds the days of a calendar."""
+
+    def add_day(
+        self, day: int, same_as: Mapping[Unit, Unit], folder: Path, lost: Mapping[str, str]
+    ) -> None:
+        """Take a day whose units are all solved or lost."""
+
+
 class _Days:
     """Hands days to the reducer, in the order of the calendar, once all their units are there."""
 
     def __init__(
         self,
-        reducer: StudyReducer,
+        reducer: DayReducer,
         same_as: dict[Unit, Unit],
         folder: Path,
         tell: Callable[[int], None],
@@ -132,20 +141,59 @@ def solve_study(
     EngineUse
         Which engine they are from.
     """
-    same_as = plan_units(fleet.kw, study.calendar)
-    units = list(dict.fromkeys(same_as.values()))
     reducer = StudyReducer(study, feeder, fleet, out)
-    days = _Days(reducer, same_as, folder, lambda done: tell("power flow", done, len(units)))
+    same_as = plan_units(fleet.kw, study.calendar)
+
+    def told(done: int, total: int) -> None:
+        tell("power flow", done, total)
+
     try:
-        use, left = _chosen(study, feeder, units), units
-        if use.name == "batch":
-            use, left = _by_batch(study, units, days, folder, workers)
-        work = [(unit, (str(folder), unit)) for unit in left]
-        for outcome in run_units(solve_unit, work, workers=workers, deadline_s=DEADLINE_S):
-            days.add([outcome.key], outcome.lost)
+        use, lost = solve_runs(study, feeder, same_as, (reducer, folder), workers, told)
     finally:
         reducer.close()
-    return reducer.reduced(days.lost), use
+    return reducer.reduced(lost), use
+
+
+def solve_runs(
+    study: Study,
+    feeder: FeederStage,
+    same_as: dict[Unit, Unit],
+    into: tuple[DayReducer, Path],
+    workers: int,
+    tell: Callable[[int, int], None],
+) -> tuple[EngineUse, dict[str, str]]:
+    """Solve all units of a plan, and hand them on day by day.
+
+    Parameters
+    ----------
+    study, feeder
+        The study and its feeder.
+    same_as
+        Units, from :func:`~v2g_feeder.study.units.plan_units`.
+    into
+        Who takes the days, and the folder where the plan is and the units' files go.
+    workers
+        Worker processes.
+    tell
+        Called with units done and total.
+
+    Returns
+    -------
+    EngineUse
+        Which engine they are from.
+    dict
+        Units that were lost, with the reason.
+    """
+    reducer, folder = into
+    units = list(dict.fromkeys(same_as.values()))
+    days = _Days(reducer, same_as, folder, lambda done: tell(done, len(units)))
+    use, left = _chosen(study, feeder, units), units
+    if use.name == "batch":
+        use, left = _by_batch(study, units, days, folder, workers)
+    work = [(unit, (str(folder), unit)) for unit in left]
+    for outcome in run_units(solve_unit, work, workers=workers, deadline_s=DEADLINE_S):
+        days.add([outcome.key], outcome.lost)
+    return use, days.lost
 
 
 def _chosen(study: Study, feeder: FeederStage, units: Sequence[Unit]) -> EngineUse:

@@ -27,11 +27,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from v2g_feeder.powerflow.solution import Observed
     from v2g_feeder.study.config import Study
     from v2g_feeder.study.feeder_stage import FeederStage
     from v2g_feeder.study.fleet_stage import FleetStage
 
-__all__ = ["Reduced", "StudyReducer"]
+__all__ = ["Reduced", "StudyReducer", "for_each", "take_day"]
 
 
 @dataclass(frozen=True)
@@ -145,47 +146,13 @@ class StudyReducer:
         self, day: int, same_as: Mapping[Unit, Unit], folder: Path, lost: Mapping[str, str]
     ) -> None:
         """Take a day whose units are all solved or lost."""
-        runs: dict[tuple[str, str], list[Solution]] = {}
-        files: dict[str, Solution] = {}
-        for unit, solved in same_as.items():
-            if unit.day != day:
-                continue
-            if solved.label not in files and solved.label not in lost:
-                files[solved.label] = load_solution(folder / f"{solved.label}.pickle")
-            solution = files.get(solved.label)
-            if solution is None:
-                solution = lost_solution(self._blank(files), Reason.CRASHED)
-            runs.setdefault((unit.policy, unit.case), []).append(solution)
+        blank = (self._feeder.observed, self._study.calendar.steps_per_day)
+        runs = take_day(day, same_as, folder, lost, blank)
         split = (Policy.EXPORT, Case.COINCIDENT_SPLIT)
         if split in runs:
             runs[split] = [self._worst_split(day, runs[split])]
         for run, solutions in runs.items():
             self._take(run, day, solutions, runs)
-        for label in files:
-            (folder / f"{label}.pickle").unlink()
-
-    def _blank(self, files: Mapping[str, Solution]) -> Solution:
-        """Return some solution, for its shape."""
-        if files:
-            return next(iter(files.values()))
-        observed, steps = self._feeder.observed, self._study.calendar.steps_per_day
-        places = {
-            "v_pu": len(observed.voltages),
-            "loading_pct": len(observed.elements),
-            "flow_kw": len(observed.flows),
-            "taps": len(observed.regulators),
-        }
-        by_step = np.full(steps, np.nan, np.float32)
-        return Solution(
-            **{name: np.full((steps, size), np.nan, np.float32) for name, size in places.items()},
-            head_kw=by_step,
-            head_kvar=by_step,
-            losses_kw=by_step,
-            reason=np.zeros(steps, np.uint8),
-            sudden_step=np.zeros(0, np.int16),
-            sudden_kind=np.zeros(0, np.uint8),
-            sudden_pu=np.zeros((0, len(observed.voltages)), np.float32),
-        )
 
     def _worst_split(self, day: int, solutions: list[Solution]) -> Solution:
         """Return the exporting phase with the most broken limits, then the highest voltage."""
@@ -215,13 +182,13 @@ class StudyReducer:
         whole = stacked(solutions)
         self._unobserved.update(str(name) for name in self._screen.unobserved(whole))
         beside = runs.get(reference) if reference else None
-        judged = _for_each(beside, len(solutions)) if beside else None
+        judged = for_each(beside, len(solutions)) if beside else None
         season = str(self._study.calendar.days[day].season)
         rows = self._screen.rows(whole, judged, season=season)
         self._add(self._against_reference, rows, run, day)
         if reference is not None:
             if beside is not none:
-                rows = self._screen.rows(whole, _for_each(none, len(solutions)), season=season)
+                rows = self._screen.rows(whole, for_each(none, len(solutions)), season=season)
             self._add(self._against_none, rows, run, day)
         self._note(run, day, whole)
         for name in ("v_pu", "loading_pct", "flow_kw", "reason"):
@@ -326,6 +293,66 @@ class StudyReducer:
         )
 
 
-def _for_each(reference: list[Solution], draws: int) -> Solution:
+def take_day(
+    day: int,
+    same_as: Mapping[Unit, Unit],
+    folder: Path,
+    lost: Mapping[str, str],
+    blank: tuple[Observed, int],
+) -> dict[tuple[str, str], list[Solution]]:
+    """Return the solutions of a day by run, in the order of the draws, and delete their files.
+
+    Parameters
+    ----------
+    day
+        Number of the day.
+    same_as
+        The unit that was solved for each unit.
+    folder
+        Where the files are.
+    lost
+        Units that crashed or overran: no number is known of them.
+    blank
+        Places and steps of a day: the shape of a unit where all were lost.
+    """
+    runs: dict[tuple[str, str], list[Solution]] = {}
+    files: dict[str, Solution] = {}
+    for unit, solved in same_as.items():
+        if unit.day != day:
+            continue
+        if solved.label not in files and solved.label not in lost:
+            files[solved.label] = load_solution(folder / f"{solved.label}.pickle")
+        solution = files.get(solved.label)
+        if solution is None:
+            like = next(iter(files.values())) if files else _blank(*blank)
+            solution = lost_solution(like, Reason.CRASHED)
+        runs.setdefault((unit.policy, unit.case), []).append(solution)
+    for label in files:
+        (folder / f"{label}.pickle").unlink()
+    return runs
+
+
+def _blank(observed: Observed, steps: int) -> Solution:
+    """Return a solution without a number in it."""
+    places = {
+        "v_pu": len(observed.voltages),
+        "loading_pct": len(observed.elements),
+        "flow_kw": len(observed.flows),
+        "taps": len(observed.regulators),
+    }
+    by_step = np.full(steps, np.nan, np.float32)
+    return Solution(
+        **{name: np.full((steps, size), np.nan, np.float32) for name, size in places.items()},
+        head_kw=by_step,
+        head_kvar=by_step,
+        losses_kw=by_step,
+        reason=np.zeros(steps, np.uint8),
+        sudden_step=np.zeros(0, np.int16),
+        sudden_kind=np.zeros(0, np.uint8),
+        sudden_pu=np.zeros((0, len(observed.voltages)), np.float32),
+    )
+
+
+def for_each(reference: list[Solution], draws: int) -> Solution:
     """Return the reference of each draw; one without chance serves them all."""
     return stacked(reference if len(reference) == draws else reference[:1] * draws)

@@ -1,0 +1,105 @@
+"""Drawing of fleet capacity: the probability of a violation against the number of vehicles."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from v2g_feeder.conventions import Criterion
+from v2g_feeder.hosting.fleet import ANY, WHOLE_DAY
+from v2g_feeder.report.figures import INK, SOFT, new_figure, tidy
+from v2g_feeder.report.words import criterion_name, run_name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["draw_violation_curve", "fleet_capacity_figure"]
+
+_COLUMNS: Final = 3
+_LINES: Final = (
+    ("#0072b2", "--"), ("#d55e00", "-."), ("#009e73", ":"), ("#cc79a7", "--"), ("#e69f00", "-."),
+    ("#56b4e9", ":"),
+)  # fmt: skip
+
+
+def draw_violation_curve(ax: Axes, curve: pd.DataFrame, thresholds: Sequence[float] = ()) -> Axes:
+    """Draw the probability of a violation of one run against the number of vehicles.
+
+    Parameters
+    ----------
+    ax
+        Drawn on.
+    curve
+        Rows of ``hosting_fleet.csv`` of one (policy, case), over all seasons and hours: a dot and
+        an interval a size for any criterion, a line for each that breaks at some size.
+    thresholds
+        Probabilities, drawn as level lines.
+    """
+    tidy(ax)
+    every = curve[curve["criterion"] == ANY].sort_values("size")
+    for threshold in thresholds:
+        ax.axhline(100 * threshold, color=SOFT, linewidth=0.6, linestyle=(0, (2, 3)))
+    names = [name for name in dict.fromkeys(curve["criterion"]) if name != ANY]
+    broken = [name for name in names if curve.loc[curve["criterion"] == name, "violating"].any()]
+    for name in broken:
+        mine = curve[curve["criterion"] == name].sort_values("size")
+        colour, dash = _LINES[list(Criterion).index(Criterion(name)) % len(_LINES)]
+        ax.plot(
+            mine["size"],
+            100 * mine["probability"],
+            color=colour,
+            linestyle=dash,
+            linewidth=1.1,
+            label=criterion_name(name),
+        )
+    middle = 100 * every["probability"].to_numpy(float)
+    ends = 100 * every[["low", "high"]].to_numpy(float).T
+    ax.vlines(
+        every["size"], ends[0], ends[1], color=INK, linewidth=1.0, alpha=0.5, label="its interval"
+    )
+    ax.plot(every["size"], middle, "o-", color=INK, linewidth=1.3, markersize=3, label="any limit")
+    ax.set_ylim(-2, 102)
+    ax.set_xlim(0, 1.04 * float(every["size"].max()))
+    ax.set_xlabel("vehicles")
+    ax.set_ylabel("draws with a violation, %")
+    return ax
+
+
+def fleet_capacity_figure(curve: pd.DataFrame, thresholds: Sequence[float] = ()) -> Figure:
+    """Return the curves of all runs over all seasons and hours, a panel a (policy, case).
+
+    Parameters
+    ----------
+    curve
+        ``hosting_fleet.csv``.
+    thresholds
+        Probabilities, drawn as level lines.
+    """
+    whole = curve[(curve["season"] == ANY) & (curve["hour"] == WHOLE_DAY)]
+    runs = list(dict.fromkeys(zip(whole["policy"], whole["case"], strict=True)))
+    columns = min(_COLUMNS, len(runs))
+    rows = math.ceil(len(runs) / columns)
+    figure = new_figure(3.1 * columns, 2.5 * rows + 0.4)
+    panels = np.atleast_1d(figure.subplots(rows, columns, sharex=True, sharey=True)).ravel()
+    handles: dict[str, Artist] = {}
+    for ax, (policy, case) in zip(panels, runs, strict=False):
+        mine = whole[(whole["policy"] == policy) & (whole["case"] == case)]
+        draw_violation_curve(ax, mine, thresholds)
+        ax.set_title(run_name(policy, case), fontsize=9, loc="left")
+        ax.label_outer()
+        found, labels = ax.get_legend_handles_labels()
+        handles |= dict(zip(labels, found, strict=True))
+    for ax in panels[len(runs) :]:
+        ax.set_visible(False)
+    figure.legend(
+        list(handles.values()), list(handles), loc="outside lower right", ncols=4, fontsize=8,
+        frameon=False,
+    )  # fmt: skip
+    return figure
