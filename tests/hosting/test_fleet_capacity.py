@@ -148,6 +148,20 @@ def test_placements_are_nested_and_differ_by_draw(folder, feeder):
     assert kw.min() >= 0 < kw.max()
 
 
+def covers(count: int, draws: int, probability: float) -> bool:
+    """Whether an interval that fails once in a thousand covers a probability."""
+    low, high = clopper_pearson(count, draws, 0.999)
+    return low - 1e-12 <= probability <= high + 1e-12
+
+
+def test_many_placements_come_out_as_often_as_they_should(folder, feeder):
+    asked = study(folder, draws=500)
+    draws = FleetDraws(asked, feeder, asked.content.hosting.fleet.settings())
+    for size in SIZES:
+        full = sum(np.bincount(draws.at(size, one)[1]).max() > MOST for one in range(500))
+        assert covers(full, 500, truth(size))
+
+
 def test_the_curve_covers_the_truth_and_its_interval_shrinks(folder, feeder, tmp_path):
     width = {}
     for draws in (10, 60):
@@ -159,8 +173,12 @@ def test_the_curve_covers_the_truth_and_its_interval_shrinks(folder, feeder, tmp
         assert (mine["draws"] == draws).all()
         assert (mine["unknown"] == 0).all()
         assert mine["violating"].is_monotonic_increasing  # nested, and all charge at once
+        asked = study(folder, draws=draws)
+        placed = FleetDraws(asked, feeder, asked.content.hosting.fleet.settings())
         for size in SIZES:
-            assert mine.loc[size, "low"] - 1e-12 <= truth(size) <= mine.loc[size, "high"] + 1e-12
+            full = sum(np.bincount(placed.at(size, one)[1]).max() > MOST for one in range(draws))
+            assert mine.loc[size, "violating"] == full
+            assert covers(mine.loc[size, "violating"], draws, truth(size))
         width[draws] = float((mine["high"] - mine["low"]).mean())
     assert width[60] < 0.6 * width[10]
     assert truth(6) == pytest.approx(0)
