@@ -15,9 +15,11 @@ from enum import StrEnum
 from typing import Final
 
 __all__ = [
+    "ANY",
     "BOUNDING_CASES",
     "NO_DRAW",
     "SPLIT_PHASES",
+    "WHOLE_DAY",
     "Case",
     "Connection",
     "Criterion",
@@ -59,6 +61,8 @@ class Case(StrEnum):
 
 BOUNDING_CASES: Final = (Case.COINCIDENT_EXPORT, Case.COINCIDENT_CHARGE, Case.COINCIDENT_SPLIT)
 SPLIT_PHASES: Final = ("A", "B", "C")
+ANY: Final = "any"  # the ``criterion`` or ``season`` of rows over all of them
+WHOLE_DAY: Final = -1  # the ``hour`` of rows over all hours
 NO_DRAW: Final = -1  # the ``draw`` of runs without chance: ``no_ev`` and the bounding cases
 
 

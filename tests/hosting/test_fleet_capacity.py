@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from scipy.stats import binom, multivariate_hypergeom
 
 from v2g_feeder.cli.main import main
-from v2g_feeder.conventions import Status
+from v2g_feeder.conventions import ANY, WHOLE_DAY, Status
 from v2g_feeder.errors import InputError
 from v2g_feeder.hosting import (
     FleetCapacity,
@@ -22,7 +22,7 @@ from v2g_feeder.hosting import (
     sizes_at,
     violation_curve,
 )
-from v2g_feeder.hosting.fleet import ANY, WHOLE_DAY, draws_needed
+from v2g_feeder.hosting.fleet import draws_needed
 from v2g_feeder.report.fleet_capacity import draw_violation_curve, fleet_capacity_figure
 from v2g_feeder.study.config import load_study
 from v2g_feeder.study.feeder_stage import prepare_feeder

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from v2g_feeder.cli.shown import show_table
-from v2g_feeder.conventions import BOUNDING_CASES
+from v2g_feeder.conventions import ANY, BOUNDING_CASES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["show_further"]
-
-_ANY = "any"
 
 
 def show_further(summary: Mapping[str, Any]) -> None:
@@ -38,7 +36,7 @@ def _show_fleet(found: Mapping[str, Any]) -> None:
             " ".join(row["breaks_first"]) or "none",
         ]
         for row in found["sizes"]
-        if row["criterion"] == row["season"] == _ANY
+        if row["criterion"] == row["season"] == ANY
     ]
     click.echo()
     names = ["policy", "case", "share", "up to", "passes at", "interval", "limit"]

@@ -22,7 +22,7 @@ import pandas as pd
 from scipy.optimize import isotonic_regression
 from scipy.stats import beta
 
-from v2g_feeder.conventions import Case, Criterion, Policy, Status, reference_of
+from v2g_feeder.conventions import ANY, WHOLE_DAY, Case, Criterion, Policy, Status, reference_of
 from v2g_feeder.errors import InputError, Problem
 
 if TYPE_CHECKING:
@@ -31,10 +31,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 __all__ = [
-    "ANY",
     "CURVE_COLUMNS",
     "SIZE_COLUMNS",
-    "WHOLE_DAY",
     "FleetCapacity",
     "clopper_pearson",
     "draws_needed",
@@ -44,10 +42,6 @@ __all__ = [
     "violation_curve",
 ]
 
-ANY: Final = "any"
-"""The ``criterion`` or ``season`` of rows over all of them."""
-WHOLE_DAY: Final = -1
-"""The ``hour`` of rows over all hours."""
 CURVE_COLUMNS: Final = (
     "policy", "case", "criterion", "season", "hour", "size", "draws", "violating", "unknown",
     "probability", "low", "high",

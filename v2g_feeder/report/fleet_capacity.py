@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from v2g_feeder.conventions import Criterion
-from v2g_feeder.hosting.fleet import ANY, WHOLE_DAY
+from v2g_feeder.conventions import ANY, WHOLE_DAY, Criterion
 from v2g_feeder.report.figures import INK, SOFT, new_figure, tidy
 from v2g_feeder.report.words import criterion_name, run_name
 

@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from v2g_feeder.conventions import BOUNDING_CASES, Case, Criterion, Effect, Policy
+from v2g_feeder.conventions import ANY, BOUNDING_CASES, WHOLE_DAY, Case, Criterion, Effect, Policy
 from v2g_feeder.errors import InputError, Problem, nearest
 from v2g_feeder.fleet import draw_vehicles, first_vehicles
 from v2g_feeder.hosting.fleet import (
-    ANY,
     CURVE_COLUMNS,
-    WHOLE_DAY,
     draws_needed,
     judged_against,
     nested_counts,
