@@ -207,10 +207,21 @@ def made_arrays(*, coordinates: bool = True) -> xr.Dataset:
         if policy != "no_ev":
             spread[(slice(None), *at)] = np.array([-9, -5, 5, 9])[:, None, None] + PEAK[policy]
     nan = np.nan
+    volts = np.full((*by_run, 1, STEPS, 3), 1.0, np.float32)
+    volts[..., 17, :] = [1.02, 1.06, 1.07]
+    volts[..., 50, 0] = nan  # a step that is not valid
+    loading = np.full((*by_run, 1, STEPS, 3), [20.0, 60.0, nan], np.float32)
+    loading[..., 17, :] = [40.0, 129.2, nan]
     data: dict[str, Any] = {
         **{name: ("step", steps[name].to_numpy()) for name in steps},
         "head_kw": (("policy", "case", "draw", "step"), head),
         "flow_kw_range": (("statistic", "policy", "case", "step", "flow"), spread),
+        "v_pu": (("policy", "case", "draw", "step", "node"), volts),
+        "loading_pct": (("policy", "case", "draw", "step", "element"), loading),
+        "v_pu_range": (("statistic", "policy", "case", "step", "node"),
+                       np.stack([volts[:, :, 0] - 0.002, *[volts[:, :, 0]] * 3])),
+        "loading_pct_range": (("statistic", "policy", "case", "step", "element"),
+                              np.stack([loading[:, :, 0]] * 4)),
         "bus_parent": ("bus", ["", "b0", "b1", "b2"]),
         "bus_x": ("bus", [0.0, 1.0, 2.0, nan] if coordinates else [nan] * 4),
         "bus_y": ("bus", [0.0, 0.0, 1.0, nan] if coordinates else [nan] * 4),

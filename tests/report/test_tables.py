@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
+import pandas as pd
 import pytest
 
 from v2g_feeder.report.places import (
     broken_counts,
     place_text,
     reverse_table,
+    worst_by_hour,
     worst_in_words,
     worst_places,
 )
 from v2g_feeder.report.tables import ladder, ledger_table, panel, weighed
 from v2g_feeder.report.words import LEDGER
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 EXPORT = ("export", "expected")
 
@@ -71,7 +69,7 @@ def test_a_run_without_rows(violations: pd.DataFrame) -> None:
 def test_counts_are_means_of_draws_in_the_calendars_order(
     hourly: pd.DataFrame, steps: pd.DataFrame
 ) -> None:
-    counts = broken_counts(hourly, steps, EXPORT, "over_voltage", 4)
+    counts = broken_counts(hourly, steps, {EXPORT: 4})[(*EXPORT, "over_voltage")]
     assert list(counts.index) == [
         ("winter", "weekday"),
         ("winter", "weekend"),
@@ -84,9 +82,16 @@ def test_counts_are_means_of_draws_in_the_calendars_order(
 
 
 def test_counts_of_a_criterion_that_never_breaks(hourly: pd.DataFrame, steps: pd.DataFrame) -> None:
-    counts = broken_counts(hourly, steps, EXPORT, "thermal", 4)
-    assert counts.shape == (4, 24)
-    assert not np.any(counts)
+    assert set(broken_counts(hourly, steps, {})) == {(*EXPORT, "over_voltage")}
+
+
+def test_the_worst_place_of_each_hour_in_words(hourly: pd.DataFrame, steps: pd.DataFrame) -> None:
+    worse = hourly.assign(worst_value=1.07, worst_element="b3.1").iloc[[0]]
+    rows = pd.concat([hourly, worse], ignore_index=True)
+    found = worst_by_hour(rows, steps, {"over_voltage": "pu"})[(*EXPORT, "over_voltage")]
+    assert list(found) == [17, 18]
+    assert flat(found[17]) == "1.0700 pu at b3.1, limit 1.05 pu"
+    assert flat(found[18]) == "1.0600 pu at b2.1, limit 1.05 pu"
 
 
 def test_the_panel_puts_relief_beside_harm(summary: dict[str, Any]) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from v2g_feeder.conventions import Case, Criterion, Policy
+import pandas as pd
+
+from v2g_feeder.conventions import Criterion, Policy
 from v2g_feeder.report import answer
 from v2g_feeder.report.charts import (
     Chart,
@@ -15,11 +17,13 @@ from v2g_feeder.report.charts import (
     shape_charts,
 )
 from v2g_feeder.report.figures import COUNT_BINS, draw_counts, new_figure, svg_text
-from v2g_feeder.report.page import MARKS, embedded, environment, source
+from v2g_feeder.report.map_data import map_data
+from v2g_feeder.report.page import MARKS, embedded, environment
 from v2g_feeder.report.places import (
     broken_counts,
     place_text,
     reverse_table,
+    worst_by_hour,
     worst_in_words,
     worst_places,
 )
@@ -45,14 +49,6 @@ if TYPE_CHECKING:
     from v2g_feeder.report.reading import Result, Run
 
 __all__ = ["write_report"]
-
-_MAPS: Final = (  # runs whose drawing is worth its time, beside the main one
-    (Policy.UNCONTROLLED, Case.EXPECTED),
-    (Policy.MANAGED, Case.EXPECTED),
-    (Policy.EXPORT, Case.HIGH),
-    (Policy.EXPORT, Case.COINCIDENT_EXPORT),
-    (Policy.EXPORT, Case.COINCIDENT_SPLIT),
-)
 
 
 def write_report(result: Path) -> Path:
@@ -89,12 +85,12 @@ def _context(result: Result) -> dict[str, Any]:
     """Return what the template shows."""
     summary = result.summary
     words = _worst_words(result)
-    places, maps = _places(result)
+    places, still = _places(result)
     shapes = shape_charts(result)
     ledger = ledger_table(summary, LEDGER)
     ledger_figure = ledger_chart(result, ledger["runs"])
     counts = _counts(result)
-    for group, charts in (("shapes", shapes), ("feeder", maps)):
+    for group, charts in (("shapes", shapes), ("feeder", [still] if still else [])):
         for chart in charts:
             write_text(result.folder / "figures" / f"{group}-{chart.key}.svg", chart.svg)
     cases = list(dict.fromkeys(case for policy, case in result.runs if policy != Policy.NO_EV))
@@ -131,7 +127,8 @@ def _context(result: Result) -> dict[str, Any]:
             for name, label in FILTERS.items()
             if summary["funnel"] and name in summary["funnel"][0]
         ],
-        "maps": {chart.key: source(chart.svg) for chart in maps},
+        "still": next(iter(embedded([still], still.key)), None) if still else None,
+        "map": map_data(result, (str(Policy.EXPORT), answer.main_case(summary))),
         "places": places,
         "reverse": reverse_table(summary["reverse_flow"], result.steps),
         "heads": _by_run(summary["head"]),
@@ -175,21 +172,18 @@ def _worst_words(result: Result) -> dict[Run, str]:
     return found
 
 
-def _places(result: Result) -> tuple[list[dict[str, Any]], list[Chart]]:
-    """Return the tables of worst places and the drawings beside them, the main run first."""
+def _places(result: Result) -> tuple[list[dict[str, Any]], Chart | None]:
+    """Return the tables of worst places, the main run first, and the drawing of that one."""
     main = (str(Policy.EXPORT), answer.main_case(result.summary))
     runs = sorted(result.runs, key=lambda run: (run != main, is_bounding(run[1])))
-    drawn = [*runs[:1], *((str(policy), str(case)) for policy, case in _MAPS)]
-    layout = feeder_layout(result)
     tables: list[dict[str, Any]] = []
-    charts: list[Chart] = []
+    still = None
     for run in runs:
-        draws = result.draws.get(run, 1)
-        worst = worst_places(result.violations, run, draws, result.step_hours)
+        worst = worst_places(result.violations, run, result.draws.get(run, 1), result.step_hours)
         if worst.empty and run != runs[0]:
             continue
-        if run in drawn:
-            charts.append(feeder_chart(result, layout, run, worst))
+        if run == runs[0]:
+            still = feeder_chart(result, feeder_layout(result), run, worst)
         rows = [
             place_text({str(key): value for key, value in row.items()})
             for row in worst.to_dict("records")
@@ -203,32 +197,29 @@ def _places(result: Result) -> tuple[list[dict[str, Any]], list[Chart]]:
                 "shown": run == runs[0],
             }
         )
-    return tables, charts
+    return tables, still
 
 
 def _counts(result: Result) -> dict[str, Any]:
     """Return the heat map shown first, and the others as data for the choice."""
-    hourly = result.hourly
-    pairs = hourly[["policy", "case", "criterion"]].drop_duplicates().astype(str)
-    keys = sorted(
-        (tuple(row) for row in pairs.to_numpy()),
-        key=lambda key: (is_bounding(key[1]), result.runs.index((key[0], key[1]))),
-    )
+    tables = broken_counts(result.hourly, result.steps, result.draws)
+    units = {row["criterion"]: row["unit"] for row in result.summary["harm_and_relief"]}
+    worst = worst_by_hour(result.hourly, result.steps, units)
     data: dict[str, dict[str, Any]] = {}
-    totals: dict[tuple[str, str, str], float] = {}
-    for policy, case, criterion in keys:
-        run = (policy, case)
-        table = broken_counts(hourly, result.steps, run, criterion, result.draws.get(run, 1))
-        totals[policy, case, criterion] = float(table.to_numpy().sum())
-        data.setdefault(f"{policy}-{case}", {})[criterion] = [
-            [float(f"{value:.3g}") for value in row] for row in table.to_numpy()
-        ]
-    criteria = [str(name) for name in Criterion if any(key[2] == name for key in keys)]
+    for (policy, case, criterion), table in tables.items():
+        data.setdefault(f"{policy}-{case}", {})[criterion] = {
+            "count": [[float(f"{value:.3g}") for value in row] for row in table.to_numpy()],
+            "worst": worst[policy, case, criterion],
+        }
+    criteria = [str(name) for name in Criterion if any(key[2] == name for key in tables)]
     runs = [run for run in result.runs if run[0] != Policy.NO_EV or f"{run[0]}-{run[1]}" in data]
     main = (str(Policy.EXPORT), answer.main_case(result.summary))
     run = main if main in runs else next(iter(runs), ("", ""))
-    criterion = max(criteria, key=lambda name: totals.get((*run, name), 0.0), default="")
-    shown = broken_counts(hourly, result.steps, run, criterion, result.draws.get(run, 1))
+    totals = {key[2]: table.to_numpy().sum() for key, table in tables.items() if key[:2] == run}
+    criterion = max(criteria, key=lambda name: totals.get(name, 0.0), default="")
+    days = pd.MultiIndex.from_frame(result.steps[["season", "day_type"]].drop_duplicates())
+    nothing = pd.DataFrame(0.0, index=days, columns=range(24))
+    shown = tables.get((*run, criterion), nothing)
     figure = new_figure(7.5, 4.2)
     draw_counts(figure.add_subplot(), shown)
     write_text(result.folder / "figures" / "broken-limits.svg", svg_text(figure))

@@ -31,6 +31,7 @@ __all__ = [
     "place_text",
     "reverse_table",
     "when",
+    "worst_by_hour",
     "worst_in_words",
     "worst_places",
 ]
@@ -140,8 +141,8 @@ def worst_in_words(worst: pd.DataFrame) -> str:
 
 
 def broken_counts(
-    hourly: pd.DataFrame, steps: pd.DataFrame, run: Run, criterion: str, draws: int
-) -> pd.DataFrame:
+    hourly: pd.DataFrame, steps: pd.DataFrame, draws: Mapping[Run, int]
+) -> dict[tuple[str, str, str], pd.DataFrame]:
     """Return the expected number of broken limits per draw, days by hours.
 
     Parameters
@@ -150,31 +151,81 @@ def broken_counts(
         Rows of ``hourly.csv``.
     steps
         The step axis, ``season, day_type, hour``.
-    run, criterion
-        Policy and case; criterion.
     draws
-        Number of draws of the run.
+        Number of draws of each run; 1 for what is not in it.
 
     Returns
     -------
-    pandas.DataFrame
-        Index ``(season, day_type)`` in the order of the calendar, columns hours 0 to 23; places
-        times steps, mean of draws; 0 where nothing breaks.
+    dict
+        By policy, case and criterion, of those with any row: index ``(season, day_type)`` in the
+        order of the calendar, columns hours 0 to 23; places times steps, mean of draws; 0 where
+        nothing breaks.
     """
     days = pd.MultiIndex.from_frame(steps[["season", "day_type"]].drop_duplicates())
-    chosen = hourly[
-        (hourly["policy"] == run[0])
-        & (hourly["case"] == run[1])
-        & (hourly["criterion"] == criterion)
-    ]
-    flat = chosen[["season", "day_type", "hour", "count"]].astype(
-        {"season": object, "day_type": object}
+    group, keys = _groups(hourly)
+    day = _days(hourly, days)
+    table = np.zeros((len(keys), len(days), 24))
+    kept = day >= 0
+    hour, count = hourly["hour"].to_numpy(int), hourly["count"].to_numpy(float)
+    np.add.at(table, (group[kept], day[kept], hour[kept]), count[kept])
+    return {
+        key: pd.DataFrame(table[at] / max(1, draws.get(key[:2], 1)), days, range(24))
+        for at, key in enumerate(keys)
+    }
+
+
+def worst_by_hour(
+    hourly: pd.DataFrame, steps: pd.DataFrame, units: Mapping[str, str]
+) -> dict[tuple[str, str, str], dict[int, str]]:
+    """Return the worst place of each day and hour in words.
+
+    Parameters
+    ----------
+    hourly, steps
+        As for :func:`broken_counts`.
+    units
+        Unit by criterion.
+
+    Returns
+    -------
+    dict
+        By policy, case and criterion; then by 24 times the number of the day plus the hour.
+    """
+    days = pd.MultiIndex.from_frame(steps[["season", "day_type"]].drop_duplicates())
+    group, keys = _groups(hourly)
+    rows = pd.DataFrame(
+        {
+            "group": group,
+            "cell": 24 * _days(hourly, days) + hourly["hour"].to_numpy(int),
+            "excess": (hourly["worst_value"] - hourly["limit"]).abs().to_numpy(float),
+            "at": np.arange(len(hourly)),
+        }
     )
-    counts = flat.pivot_table(
-        index=["season", "day_type"], columns="hour", values="count", aggfunc="sum", observed=True
-    )
-    counts = counts.reindex(index=days, columns=range(24))
-    return counts.fillna(0.0).astype(float) / max(1, draws)
+    rows = rows.sort_values(["group", "cell", "excess", "at"], kind="stable")
+    rows = rows.drop_duplicates(["group", "cell"], keep="last")
+    rows = rows[rows["cell"] >= 0]
+    values, limits = hourly["worst_value"].to_numpy(), hourly["limit"].to_numpy()
+    places = hourly["worst_element"].astype(str).to_numpy()
+    found: dict[tuple[str, str, str], dict[int, str]] = {key: {} for key in keys}
+    for at, cell, row in zip(rows["group"], rows["cell"], rows["at"], strict=True):
+        unit = units.get(keys[at][2], "")
+        value, limit = value_text(values[row], limits[row], unit), limit_text(limits[row], unit)
+        if np.isfinite(values[row]):
+            found[keys[at]][int(cell)] = f"{value} at {places[row]}, limit {limit}"
+    return found
+
+
+def _groups(hourly: pd.DataFrame) -> tuple[np.ndarray, list[tuple[str, str, str]]]:
+    """Return the number of each row's policy, case and criterion, and what the numbers mean."""
+    columns = [hourly[name].astype(str) for name in ("policy", "case", "criterion")]
+    group, keys = pd.factorize(pd.MultiIndex.from_arrays(columns))
+    return group, [tuple(key) for key in keys]
+
+
+def _days(hourly: pd.DataFrame, days: pd.MultiIndex) -> np.ndarray:
+    """Return the number of each row's day, -1 for a day that the calendar does not have."""
+    columns = [hourly[name].astype(str) for name in ("season", "day_type")]
+    return np.asarray(days.get_indexer(pd.MultiIndex.from_arrays(columns)))
 
 
 def reverse_table(rows: Sequence[Mapping[str, Any]], steps: pd.DataFrame) -> list[dict[str, Any]]:
