@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "v2g_feeder"
 FILES = sorted(PACKAGE.rglob("*.py"))
-GROUND = {"compiled", "errors", "conventions", "calendar", "store", "workers"}
+GROUND = {"compiled", "errors", "conventions", "calendar", "resume", "store", "workers"}
 BELOW = {  # each stage with what it may read beside the ground floor and itself
     "feeder": set(),
     "powerflow": {"feeder"},

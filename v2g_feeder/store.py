@@ -35,6 +35,7 @@ __all__ = [
     "load_arrays",
     "plain",
     "save_arrays",
+    "working_name",
     "write_json",
     "write_text",
 ]
@@ -46,30 +47,46 @@ _WORKING: Final = ".units"  # while it is there, the folder is a result in the m
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
-def claim_folder(folder: Path, *, overwrite: bool = False) -> Path:
+def claim_folder(folder: Path, *, overwrite: bool = False, resume: bool = False) -> Path:
     """Return ``folder`` ready to be written to.
+
+    Parameters
+    ----------
+    folder
+        Result folder.
+    overwrite
+        Whether an earlier result may be replaced.
+    resume
+        Whether the run goes on with one that was interrupted there, if there is one.
 
     Raises
     ------
     InputError
         If it is a file, or holds something that is not an earlier result, or an earlier result
-        and ``overwrite`` is not set.
+        and neither ``overwrite`` nor ``resume`` applies.
     """
+    if overwrite and resume:
+        raise InputError(Problem("--resume", "goes on with a run that --overwrite would remove"))
     if folder.exists() and not folder.is_dir():
         raise InputError(Problem(str(folder), "is a file; a result is a folder"))
     if folder.is_dir() and any(folder.iterdir()):
-        ours = (folder / _MARKER).exists() or (folder / _WORKING).exists()
+        ours = (folder / _MARKER).exists() or working_name(folder).exists()
         if not ours:
             raise InputError(
                 Problem(
                     str(folder), "is not empty and holds no earlier result", "name another --out"
                 )
             )
-        if not overwrite:
-            raise InputError(
-                Problem(str(folder), "holds an earlier result", "--overwrite replaces it")
-            )
+        unfinished = working_name(folder).exists()
+        if not overwrite and not (resume and unfinished):
+            kind = "a run that was not finished" if unfinished else "an earlier result"
+            raise InputError(Problem(str(folder), f"holds {kind}", "--overwrite replaces it"))
     return folder
+
+
+def working_name(folder: Path) -> Path:
+    """Return the folder inside a result for files of the run itself, there or not."""
+    return folder / _WORKING
 
 
 def empty_folder(folder: Path) -> Path:
@@ -79,7 +96,7 @@ def empty_folder(folder: Path) -> Path:
     """
     if folder.exists():
         shutil.rmtree(folder)
-    working = folder / _WORKING
+    working = working_name(folder)
     working.mkdir(parents=True)
     return working
 

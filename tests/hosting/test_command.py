@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 
 import pandas as pd
 import pytest
@@ -41,7 +46,7 @@ def test_the_command_prints_and_writes_all(tmp_path):
     for line in summary["conditions"]:
         assert line in result.output
     table = pd.read_csv(out / "hosting_capacity.csv", dtype={"bus": str})
-    assert tuple(table.columns) == CAPACITY_COLUMNS
+    assert tuple(table.columns) == (*CAPACITY_COLUMNS, "conditions")
     assert len(table) == summary["effort"]["pairs"] == 48 * 2 * (4 + 4 + 1)
     assert set(table["status"]) <= {str(status) for status in Status}
     assert set(table["direction"]) == {str(one) for one in Direction}
@@ -102,3 +107,71 @@ def test_workers_do_not_matter_and_conditions_do(tmp_path):
 def test_settings_that_cannot_be_are_named(tmp_path, hosting, words):
     with pytest.raises(InputError, match=words):
         load_study(study(tmp_path, **hosting))
+
+
+def killed(path, out, after):
+    """Run the command until ``after`` days have files, and kill it and its workers."""
+    command = [sys.executable, "-m", "v2g_feeder", "hosting", str(path), "--out", str(out)]
+    run = subprocess.Popen(  # noqa: S603  # our own command
+        [*command, "--workers", "1", "--quiet"], start_new_session=True
+    )
+    while run.poll() is None and len(list(out.glob(".units/c*/found-*.pickle"))) < after:
+        time.sleep(0.01)
+    os.killpg(run.pid, signal.SIGKILL)
+    return run.wait()
+
+
+def test_a_killed_run_goes_on_to_the_same_result(tmp_path):
+    hosting = {"check_pairs": 5, "buses": ["671"], "connections": ["ABC"]}
+    hosting["further_conditions"] = [{"regulators": "top"}]
+    path, out = study(tmp_path, **hosting), tmp_path / "out"
+    whole = run_hosting(load_study(path), tmp_path / "whole", workers=1)
+    assert killed(path, out, after=2) == -signal.SIGKILL
+    assert not (out / "summary.json").exists()
+    other = study(tmp_path, **(hosting | {"maximum_kw": 400.0}))
+    with pytest.raises(InputError, match=r"maximum_kw: was 5000\.0, is 400\.0"):
+        run_hosting(load_study(other), out, resume=True)
+    seen = []
+    again = run_hosting(
+        load_study(study(tmp_path, **hosting)), out, workers=1, resume=True,
+        progress=lambda *told: seen.append(told),
+    )  # fmt: skip
+    assert again["effort"]["units_of_an_earlier_run"] >= 2
+    assert ("capacity", again["effort"]["units_of_an_earlier_run"], 4) in seen
+    assert again["content_sha256"] == whole["content_sha256"]
+    assert again["effort"]["solves"] == whole["effort"]["solves"]
+    assert not (out / ".units").exists()
+
+
+def test_conditions_stand_beside_every_number(tmp_path):
+    hosting = {
+        "check_pairs": 0, "check_minima": False, "buses": ["671"], "connections": ["ABC"],
+        "conditions": {"reverse_mode": "unknown", "reverse_delay_s": 30.0},
+        "further_conditions": [{"regulators": "top", "source_pu": 1.0}],
+    }  # fmt: skip
+    out = tmp_path / "out"
+    command = ["hosting", str(study(tmp_path, **hosting)), "--out", str(out), "--quiet"]
+    result = CliRunner().invoke(main, [*command, "--workers", "1"])
+    assert result.exit_code == 0, result.output
+    summary = json.loads((out / "summary.json").read_text("utf-8"))
+    words = [line.removeprefix("feeder: ") for line in summary["conditions"][:5]]
+    assert sum("reverse mode" in line for line in words) == 5
+    assert sum("delay 30 s" in line for line in words) == 3
+    table = pd.read_csv(out / "hosting_capacity.csv")
+    minima = pd.read_csv(out / "hosting_minima.csv")
+    for rows in (table, minima, pd.DataFrame(summary["capacity"])):
+        assert list(rows["conditions"].unique()) == words
+    least = table.groupby(["conditions", "direction"])["kw"].min()
+    spread = pd.read_csv(out / "hosting_range.csv")
+    assert set(spread["asked"]) == {
+        words[0].replace("locked_forward", "unknown, delay 30 s"),
+        "all",
+    }
+    for row in spread[spread["asked"] == "all"].itertuples():
+        of_all = least.xs(row.direction, level="direction")
+        assert (row.kw_lowest, row.kw_highest) == (of_all.min(), of_all.max())
+        assert least[row.conditions_highest, row.direction] == row.kw_highest
+    plain_text = " ".join(result.output.split())
+    assert "Range of the least capacity" in plain_text
+    for line in words:
+        assert line in plain_text

@@ -31,6 +31,7 @@ __all__ = ["hosting"]
     "--out", type=click.Path(path_type=Path), help="Result folder; default results/NAME-hosting."
 )
 @click.option("--overwrite", is_flag=True, help="Replace an earlier result.")
+@click.option("--resume", is_flag=True, help="Go on with a run that was interrupted.")
 @workers_option
 @allow_path_option
 @seed_option
@@ -44,6 +45,7 @@ def hosting(
     seed: int | None,
     *,
     overwrite: bool,
+    resume: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -63,6 +65,7 @@ def hosting(
             folder,
             workers=workers,
             overwrite=overwrite,
+            resume=resume,
             **given,
         )
     if as_json:
@@ -77,27 +80,11 @@ def _print(summary: Mapping[str, Any], folder: Path) -> None:
     for line in summary["conditions"]:
         click.echo(line)
     click.echo()
-    rows = [
-        [
-            row["direction"],
-            row["connection"],
-            str(row["buses"]),
-            *(f"{row[name]:.0f}" for name in ("kw_min", "kw_median", "kw_max")),
-            row["bus_of_min"],
-            row["limiting"],
-        ]
-        for row in summary["capacity"]
-    ]
-    show_table(
-        "Least capacity over all steps, kW, by bus",
-        ["direction", "connection", "buses", "lowest", "median", "highest", "lowest at", "limit"],
-        rows,
-    )
+    _print_capacity(summary)
     effort, check = summary["effort"], summary["check"]
     words = ", ".join(f"{count} {name}" for name, count in summary["status"].items())
     click.echo(f"\n{effort['pairs']} answers: {words}")
-    rate = effort["pairs"] / max(effort["seconds"], 1e-9)
-    click.echo(f"{effort['solves_a_pair']:.1f} power flows an answer, {rate:.0f} answers a second")
+    _print_effort(effort)
     click.echo(
         f"OpenDSS solved {check['checked']} again ({check['annual_minima']} annual minima): "
         f"{check['passes_at_kw']} pass at kw, {check['fails_at_fails_at_kw']} fail at fails_at_kw, "
@@ -115,3 +102,61 @@ def _print(summary: Mapping[str, Any], folder: Path) -> None:
         click.echo("not part of the search: " + ", ".join(summary["not_searched"]))
     show_further(summary)
     click.echo(f"\ntables: {folder}: hosting_capacity.csv, hosting_minima.csv, hosting_check.csv")
+
+
+def _print_capacity(summary: Mapping[str, Any]) -> None:
+    """Print the least capacities under each of the conditions, and how far these are apart."""
+    for conditions in dict.fromkeys(row["conditions"] for row in summary["capacity"]):
+        rows = [
+            [
+                row["direction"],
+                row["connection"],
+                str(row["buses"]),
+                *(f"{row[name]:.0f}" for name in ("kw_min", "kw_median", "kw_max")),
+                row["bus_of_min"],
+                row["limiting"],
+            ]
+            for row in summary["capacity"]
+            if row["conditions"] == conditions
+        ]
+        click.echo(conditions)
+        show_table(
+            "Least capacity over all steps, kW, by bus",
+            [
+                "direction", "connection", "buses", "lowest", "median", "highest", "lowest at",
+                "limit",
+            ],
+            rows,
+        )  # fmt: skip
+        click.echo()
+    for asked in dict.fromkeys(row["asked"] for row in summary["range"]):
+        what = "all conditions above" if asked == "all" else asked
+        rows = [
+            [
+                row["direction"],
+                row["connection"],
+                f"{row['kw_median_lowest']:.0f} to {row['kw_median_highest']:.0f}",
+                f"{row['kw_lowest_there']:.0f} to {row['kw_highest_there']:.0f}",
+                row["bus_of_widest"],
+            ]
+            for row in summary["range"]
+            if row["asked"] == asked
+        ]
+        click.echo(what)
+        show_table(
+            "Range of the least capacity, kW",
+            ["direction", "connection", "median bus", "widest", "at bus"],
+            rows,
+        )
+        click.echo()
+
+
+def _print_effort(effort: Mapping[str, Any]) -> None:
+    """Print what the search took; the rate only of a run that searched everything itself."""
+    line = f"{effort['solves_a_pair']:.1f} power flows an answer"
+    found = effort["units_of_an_earlier_run"]
+    if found:
+        line += f"; {found} of {effort['units']} days were found from a run before"
+    else:
+        line += f", {effort['pairs'] / max(effort['seconds'], 1e-9):.0f} answers a second"
+    click.echo(line)

@@ -6,7 +6,7 @@ Load level and existing generation are the base load's; everything else is here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
@@ -39,6 +39,16 @@ class ReverseMode(StrEnum):
     NEUTRAL = "neutral"
     BIDIRECTIONAL = "bidirectional"  # the same set-point and band, looking the other way
     COGENERATION = "cogeneration"
+    UNKNOWN = "unknown"  # nobody knows: every mode is searched, and the range reported
+
+
+_KNOWN_MODES: Final = (
+    ReverseMode.LOCKED_FORWARD,
+    ReverseMode.NEUTRAL,
+    ReverseMode.BIDIRECTIONAL,
+    ReverseMode.COGENERATION,
+)
+_WITHOUT_THRESHOLD: Final = (ReverseMode.AS_MODEL, ReverseMode.LOCKED_FORWARD)
 
 
 class Capacitors(StrEnum):
@@ -57,7 +67,7 @@ class Conditions:
     regulators, capacitors
         See the enumerations.
     reverse_mode
-        Of all regulators of the feeder.
+        Of all regulators of the feeder; ``unknown`` stands for :meth:`alternatives`.
     reverse_threshold_kw, reverse_delay_s
         Reverse power and time from which a regulator takes the flow for reversed; ``None``: the
         model's own. Only modes other than ``as_model`` and ``locked_forward`` read them.
@@ -74,8 +84,8 @@ class Conditions:
 
     def __post_init__(self) -> None:
         given = (self.reverse_threshold_kw, self.reverse_delay_s)
-        unused = (ReverseMode.AS_MODEL, ReverseMode.LOCKED_FORWARD)
-        if self.reverse_mode in unused and any(value is not None for value in given):
+        unused = self.reverse_mode in _WITHOUT_THRESHOLD
+        if unused and any(value is not None for value in given):
             where = "hosting.conditions.reverse_mode"
             message = f"{self.reverse_mode} has no threshold and no delay to set"
             raise InputError(Problem(where, message))
@@ -85,8 +95,33 @@ class Conditions:
         """Whether regulators and switched banks move with a charger on."""
         return self.regulators == Regulators.FREE
 
+    def alternatives(self, feeder: Feeder) -> tuple[Conditions, ...]:
+        """Return these conditions, or one for each mode where that of a regulator is unknown."""
+        if self.reverse_mode != ReverseMode.UNKNOWN:
+            return (self,)
+        if feeder.regulators.empty:
+            none = ReverseMode.AS_MODEL
+            return (
+                replace(self, reverse_mode=none, reverse_threshold_kw=None, reverse_delay_s=None),
+            )
+        return tuple(
+            replace(self, reverse_mode=mode, reverse_threshold_kw=None, reverse_delay_s=None)
+            if mode in _WITHOUT_THRESHOLD
+            else replace(self, reverse_mode=mode)
+            for mode in _KNOWN_MODES
+        )
+
     def commands(self, feeder: Feeder) -> tuple[str, ...]:
-        """Return the OpenDSS commands that put a loaded model into these conditions."""
+        """Return the OpenDSS commands that put a loaded model into these conditions.
+
+        Raises
+        ------
+        InputError
+            If the reverse mode is unknown: :meth:`alternatives` are what can be solved.
+        """
+        if self.reverse_mode == ReverseMode.UNKNOWN:
+            where = "hosting.conditions.reverse_mode"
+            raise InputError(Problem(where, "unknown stands for every mode and is none itself"))
         found: list[str] = []
         if self.source_pu is not None:
             found.append(f"Edit Vsource.source pu={self.source_pu:g}")
@@ -142,7 +177,7 @@ class Conditions:
         )
 
     def words(self) -> str:
-        """Return the conditions in a line."""
+        """Return the conditions in a line, as they are printed beside every number."""
         parts = [f"regulators {self.regulators}", f"reverse mode {self.reverse_mode}"]
         if self.reverse_threshold_kw is not None:
             parts.append(f"threshold {self.reverse_threshold_kw:g} kW")

@@ -17,6 +17,7 @@ __all__ = ["Hunt", "Rules", "begin", "learn", "no_hunt"]
 _AIM: Final = 0.45  # of the tolerance below the limit aimed at: the next size closes the bracket
 _NEAR: Final = 0.9  # of the tolerance: from so near one solved size closes the bracket
 _PATIENCE: Final = 5  # solves after which every second size is the middle of the bracket
+_JUMP: Final = 0.05  # of the room: more between the ends of a bracket than their sizes explain
 INVALID: Final = -1
 
 
@@ -33,6 +34,8 @@ class Rules(NamedTuple):
         Sizes, evenly spaced up to the maximum, that are solved before the search.
     most
         Solutions after which a search is given up.
+    anew
+        Whether every size is solved from the base state, as controls that move must be.
     """
 
     maximum: float
@@ -40,6 +43,7 @@ class Rules(NamedTuple):
     share: float
     scan: int
     most: int
+    anew: bool
 
 
 class Hunt(NamedTuple):
@@ -61,6 +65,10 @@ class Hunt(NamedTuple):
         Sizes of the scan that are left.
     solves
         Sizes solved.
+    rise, rise_high
+        Largest rise at ``low`` and at ``high``.
+    anew
+        1 where every size is solved from the base state, 0 where from the size before.
     """
 
     size: np.ndarray
@@ -71,11 +79,14 @@ class Hunt(NamedTuple):
     place: np.ndarray
     left: np.ndarray
     solves: np.ndarray
+    rise: np.ndarray
+    rise_high: np.ndarray
+    anew: np.ndarray
 
 
 def no_hunt() -> Hunt:
     """Return searches that have not begun."""
-    whole = {"place", "left", "solves"}
+    whole = {"place", "left", "solves", "anew"}
     return Hunt(*(np.zeros(WIDTH, np.int64 if n in whole else float) for n in Hunt._fields))
 
 
@@ -84,7 +95,8 @@ def begin(hunt: Hunt, s: int, first: float, rules: Rules) -> None:
     """Begin a search in a state, the limit expected at ``first``, unless there is a scan."""
     hunt.low[s], hunt.high[s], hunt.beyond[s] = 0.0, np.inf, 0.0
     hunt.aim[s], hunt.place[s], hunt.solves[s] = first, INVALID, 0
-    hunt.left[s] = rules.scan
+    hunt.left[s], hunt.rise[s], hunt.rise_high[s] = rules.scan, 0.0, np.inf
+    hunt.anew[s] = 1 if rules.anew else 0
     if rules.scan or first >= rules.maximum:
         hunt.size[s] = rules.maximum
     else:
@@ -95,6 +107,11 @@ def begin(hunt: Hunt, s: int, first: float, rules: Rules) -> None:
 @compiled
 def learn(hunt: Hunt, s: int, valid: bool, rise: float, place: int, rules: Rules) -> bool:
     """Take in a solved size, and choose the next; return whether the search is over.
+
+    A load that changes its model at a voltage can leave two solutions for a size, and which is
+    found depends on where the solver begins. Where the ends of a bracket differ by more than their
+    sizes explain, the search begins again from there, each size from the base state: so would
+    anyone who had only that size.
 
     Parameters
     ----------
@@ -111,10 +128,10 @@ def learn(hunt: Hunt, s: int, valid: bool, rise: float, place: int, rules: Rules
     hunt.solves[s] += 1
     if valid and rise <= 1.0:
         hunt.beyond[s] = max(hunt.beyond[s], size)
-        if size < hunt.high[s]:
-            hunt.low[s] = max(hunt.low[s], size)
+        if hunt.low[s] <= size < hunt.high[s]:
+            hunt.low[s], hunt.rise[s] = size, rise
     elif size < hunt.high[s]:
-        hunt.high[s] = size
+        hunt.high[s], hunt.rise_high[s] = size, rise
         hunt.place[s] = place if valid or rise > 1.0 else INVALID
         if hunt.low[s] >= size:
             hunt.low[s] = 0.0
@@ -127,10 +144,24 @@ def learn(hunt: Hunt, s: int, valid: bool, rise: float, place: int, rules: Rules
             return False
     low, high = hunt.low[s], hunt.high[s]
     step = max(rules.least, rules.share * low)
-    if high - low <= step * (1.0 + 1e-9) or low >= rules.maximum or hunt.solves[s] >= rules.most:
+    if low >= rules.maximum or hunt.solves[s] >= rules.most:
         return True
+    if high - low <= step * (1.0 + 1e-9):
+        return not _jumps(hunt, s)
     hunt.size[s] = _next(hunt, s, step, rules)
     return False
+
+
+@compiled
+def _jumps(hunt: Hunt, s: int) -> bool:
+    """Begin a search anew from its failing size if the ends of its bracket are too far apart."""
+    low, high = hunt.low[s], hunt.high[s]
+    expected = hunt.rise[s] * high / low if low > 0.0 else 0.0
+    if hunt.anew[s] or abs(hunt.rise_high[s] - expected) <= _JUMP:
+        return False
+    hunt.anew[s], hunt.size[s] = 1, high
+    hunt.low[s], hunt.high[s], hunt.place[s] = 0.0, np.inf, INVALID
+    return True
 
 
 @compiled

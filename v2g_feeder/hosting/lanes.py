@@ -119,16 +119,28 @@ def _size(block: Lanes, s: int, work: Work) -> None:
 
 
 @compiled
+def _along(work: Work, s: int, base: tuple[np.ndarray, np.ndarray], share: float) -> None:
+    """Move a state's voltages along the line from the base state: near where a size puts them."""
+    re, im = base
+    for i in range(len(re)):
+        work.re[i, s] = re[i] + share * (work.re[i, s] - re[i])
+        work.im[i, s] = im[i] + share * (work.im[i, s] - im[i])
+
+
+@compiled
 def turn(block: Lanes, rules: Rules, work: Work, base: tuple[np.ndarray, np.ndarray]) -> None:
     """Take in the solved sizes of a block, choose the next, and replace what has ended."""
     for s in range(WIDTH):
         number = block.pair[s]
         if number < 0:
             continue
+        solved = block.hunt.size[s]
         over = learn(block.hunt, s, block.valid[s], block.rise[s], block.limiting[s], rules)
         if not over:
-            if work.status[s] != CONVERGED:
-                work.re[:, s], work.im[:, s] = base
+            share = 0.0
+            if work.status[s] == CONVERGED and not block.hunt.anew[s]:
+                share = block.hunt.size[s] / solved
+            _along(work, s, base, share)
             _size(block, s, work)
             continue
         block.kw[number], block.fails_at_kw[number] = block.hunt.low[s], block.hunt.high[s]

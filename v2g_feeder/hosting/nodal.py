@@ -79,7 +79,8 @@ class Search:
     def rules(self, *, settles: bool) -> Rules:
         """Return the rules of the search."""
         scan = self.scan if self.scan is not None else 5 if settles else 0
-        return Rules(self.maximum_kw, self.tolerance_kw, self.tolerance_share, scan, _MOST)
+        tolerance = (self.tolerance_kw, self.tolerance_share)
+        return Rules(self.maximum_kw, *tolerance, scan, _MOST, settles)
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,9 @@ def further_answers(
         Further parts of ``summary.json``; empty if nothing is asked.
     """
     section = study.content.hosting
-    conditions = section.conditions.settings()
+    if section.fleet is None:
+        return {}
+    conditions = section.conditions.settings()  # one mode: with an unknown one this is an error
     commands = (*feeder.circuit.commands, *conditions.commands(feeder.feeder))
     feeder = replace(feeder, circuit=replace(feeder.circuit, commands=commands))
     tables: dict[str, pd.DataFrame] = {}

@@ -31,8 +31,8 @@ class ConditionsSection(Section):
     """``locked`` at the step's base state; ``top``: locked at the top of their bands; ``free``:
     settling anew from the step's base state."""
     reverse_mode: ReverseMode = Field(default=ReverseMode.AS_MODEL, strict=False)
-    """Of all regulators: ``as_model``, ``locked_forward``, ``neutral``, ``bidirectional`` or
-    ``cogeneration``."""
+    """Of all regulators: ``as_model``, ``locked_forward``, ``neutral``, ``bidirectional``,
+    ``cogeneration``, or ``unknown``: every mode is searched and the range reported."""
     reverse_threshold_kw: NotNegative | None = None
     """Reverse power from which a regulator takes the flow for reversed, kW."""
     reverse_delay_s: NotNegative | None = None
@@ -97,6 +97,9 @@ class HostingSection(Section):
     """Evenly spaced sizes solved beforehand, which show a limit that is met and passed again; left
     out, 5 with free regulators and none otherwise."""
     conditions: ConditionsSection = Field(default_factory=ConditionsSection)
+    further_conditions: list[ConditionsSection] = Field(default_factory=list)
+    """Other conditions under which the same is asked, such as regulators locked and free; every
+    number has its conditions beside it."""
     check_minima: bool = True
     """Whether OpenDSS solves the least capacity of each (bus, connection, direction) again."""
     check_pairs: int = Field(default=1000, ge=0, le=1_000_000)
@@ -108,6 +111,11 @@ class HostingSection(Section):
     def search(self) -> Search:
         """Return the stage's settings."""
         return Search(self.maximum_kw, self.tolerance_kw, self.tolerance_share, self.scan)
+
+    def asked(self) -> tuple[Conditions, ...]:
+        """Return the conditions under which is asked, as they were stated."""
+        stated = (self.conditions, *self.further_conditions)
+        return tuple(dict.fromkeys(one.settings() for one in stated))
 
     def wanted_buses(self) -> list[str] | None:
         """Return the buses' names."""

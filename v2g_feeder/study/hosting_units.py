@@ -8,6 +8,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+import pandas as pd
+
 from v2g_feeder.feeder.engine import shared_engine
 from v2g_feeder.hosting.base import FeederInConditions
 from v2g_feeder.hosting.nodal import Found, Nodal
@@ -18,8 +21,6 @@ from v2g_feeder.store import load_arrays, save_arrays
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import pandas as pd
-
     from v2g_feeder.hosting import Conditions, Search
     from v2g_feeder.hosting.base import BaseState
     from v2g_feeder.powerflow.opendss import Circuit
@@ -28,8 +29,11 @@ if TYPE_CHECKING:
 __all__ = [
     "HostingPlan",
     "check_day",
+    "checked_days",
+    "load_check",
     "load_day",
     "solve_day",
+    "solved_days",
     "write_checked",
     "write_hosting_plan",
 ]
@@ -76,18 +80,32 @@ def _nodal(folder: str) -> tuple[HostingPlan, Nodal]:
     return plan, Nodal(grid, plan.points, plan.limits, plan.search)
 
 
-def _file(folder: str | Path, day: int) -> Path:
-    return Path(folder) / f"h{day:03d}.npz"
+def _file(folder: str | Path, day: int, kind: str = "found") -> Path:
+    return Path(folder) / f"{kind}-{day}.pickle"
 
 
-def solve_day(folder: str, day: int) -> int:
-    """Search a day and write its file; return the number of power flows."""
+def _days(folder: Path, kind: str) -> set[int]:
+    """Return the days that have a file."""
+    return {int(path.stem.rpartition("-")[2]) for path in folder.glob(f"{kind}-*.pickle")}
+
+
+def solved_days(folder: Path) -> set[int]:
+    """Return the days that :func:`solve_day` has written."""
+    return _days(folder, "found")
+
+
+def checked_days(folder: Path) -> set[int]:
+    """Return the days that :func:`check_day` has written."""
+    return _days(folder, "check")
+
+
+def solve_day(folder: str, day: int) -> None:
+    """Search a day and write its file."""
     plan, nodal = _nodal(folder)
     found = nodal.day(day * plan.circuit.steps_per_day, plan.seasons[day])
     save_arrays(
         _file(folder, day), {item.name: getattr(found, item.name) for item in fields(Found)}
     )
-    return int(found.solves.sum())
 
 
 def load_day(folder: Path, day: int) -> Found:
@@ -117,8 +135,8 @@ def _base(folder: str, day: int) -> list[BaseState]:
     return nodal.grid.day(first, sources, plan.limits.head_unbalance_floor_a)
 
 
-def check_day(folder: str, day: int, rows: pd.DataFrame) -> list[Verdict]:
-    """Solve rows of a day's table again with OpenDSS, in their order.
+def check_day(folder: str, day: int, rows: pd.DataFrame) -> None:
+    """Solve rows of a day's table again with OpenDSS, and write how they come out, in their order.
 
     Parameters
     ----------
@@ -131,7 +149,14 @@ def check_day(folder: str, day: int, rows: pd.DataFrame) -> list[Verdict]:
     check = _recheck(folder)
     states = {state.step: state for state in _base(folder, day)}
     parts = nodal.parts(plan.seasons[day])
-    return [
+    verdicts = [
         check.verdict(row, states[int(row["step"])], parts, nodal.grid.solver.place)
         for _, row in rows.iterrows()
     ]
+    columns = zip(Verdict._fields, zip(*verdicts, strict=True), strict=True)
+    save_arrays(_file(folder, day, "check"), {name: np.array(values) for name, values in columns})
+
+
+def load_check(folder: Path, day: int) -> pd.DataFrame:
+    """Load what :func:`check_day` wrote, a row an answer."""
+    return pd.DataFrame(load_arrays(_file(folder, day, "check")))

@@ -106,6 +106,7 @@ def begin(
     overwrite: bool,
     progress: Tell | None,
     notice: Callable[[str], None] | None,
+    resume: bool = False,
 ) -> tuple[Tell, FeederStage]:
     """Claim the result folder and prepare the feeder, as every command on a study does first.
 
@@ -117,7 +118,7 @@ def begin(
         The feeder, of which the user has been told what to know.
     """
     tell: Tell = progress or (lambda _stage, _done, _total: None)
-    claim_folder(out, overwrite=overwrite)
+    claim_folder(out, overwrite=overwrite, resume=resume)
     tell("feeder", 0, 1)
     feeder = run_alone(prepare_feeder, study, deadline_s=DEADLINE_S)
     if notice is not None:
