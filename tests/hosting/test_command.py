@@ -112,7 +112,7 @@ def test_settings_that_cannot_be_are_named(tmp_path, hosting, words):
 def killed(path, out, after):
     """Run the command until ``after`` days have files, and kill it and its workers."""
     command = [sys.executable, "-m", "v2g_feeder", "hosting", str(path), "--out", str(out)]
-    run = subprocess.Popen(  # noqa: S603  # our own command
+    run = subprocess.Popen(  # our own command
         [*command, "--workers", "1", "--quiet"], start_new_session=True
     )
     while run.poll() is None and len(list(out.glob(".units/c*/found-*.pickle"))) < after:
