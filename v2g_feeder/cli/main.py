@@ -17,6 +17,7 @@ import v2g_feeder
 from v2g_feeder.cli.check import check
 from v2g_feeder.cli.checklist import checklist
 from v2g_feeder.cli.compare import compare
+from v2g_feeder.cli.excel import excel
 from v2g_feeder.cli.export import export
 from v2g_feeder.cli.feeder import feeder
 from v2g_feeder.cli.fit import fit
@@ -84,7 +85,8 @@ def main(debug: bool) -> None:  # read from the context by _Commands
 
 
 _COMMANDS = (
-    study, hosting, shapes, check, init, feeder, fit, report, compare, export, checklist, schema,
+    study, hosting, shapes, check, init, feeder, fit, report, compare, excel, export, checklist,
+    schema,
 )  # fmt: skip
 for command in _COMMANDS:
     main.add_command(command)
