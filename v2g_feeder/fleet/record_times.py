@@ -122,7 +122,9 @@ def _parse(filled: pd.Series, *, day_first: bool) -> pd.Series:
         parsed = parsed.where(parsed.map(lambda time: getattr(time, "tzinfo", None) is None))
     if getattr(parsed.dtype, "tz", None) is not None:  # and here all do
         parsed = pd.Series(pd.NaT, index=filled.index)
-    return pd.Series(parsed, index=filled.index).astype("datetime64[ns]")
+    times = pd.Series(parsed, index=filled.index)
+    near = (times > pd.Timestamp.min) & (times < pd.Timestamp.max)  # years that can be told apart
+    return times.where(near).astype("datetime64[ns]")
 
 
 def _to_zone(
