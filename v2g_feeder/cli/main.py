@@ -17,6 +17,7 @@ import v2g_feeder
 from v2g_feeder.cli.check import check
 from v2g_feeder.cli.checklist import checklist
 from v2g_feeder.cli.compare import compare
+from v2g_feeder.cli.doctor import doctor
 from v2g_feeder.cli.excel import excel
 from v2g_feeder.cli.export import export
 from v2g_feeder.cli.feeder import feeder
@@ -27,6 +28,7 @@ from v2g_feeder.cli.report import report
 from v2g_feeder.cli.schema import schema
 from v2g_feeder.cli.shapes import shapes
 from v2g_feeder.cli.study import study
+from v2g_feeder.cli.verify import verify
 from v2g_feeder.errors import InputError, V2GFeederError
 
 __all__ = ["main"]
@@ -86,7 +88,7 @@ def main(debug: bool) -> None:  # read from the context by _Commands
 
 _COMMANDS = (
     study, hosting, shapes, check, init, feeder, fit, report, compare, excel, export, checklist,
-    schema,
+    schema, verify, doctor,
 )  # fmt: skip
 for command in _COMMANDS:
     main.add_command(command)

@@ -13,6 +13,7 @@ What an engine guards against (seen with OpenDSSDirect.py 0.9.4, engine 0.14.5):
 from __future__ import annotations
 
 import json
+import os
 from contextlib import chdir
 from dataclasses import dataclass
 from functools import lru_cache
@@ -37,6 +38,7 @@ __all__ = [
     "RawSolution",
     "SeriesElement",
     "engine_version",
+    "run_in_stock",
     "shared_engine",
 ]
 
@@ -562,3 +564,37 @@ def _positive_sequence(matrix: np.ndarray) -> float:
         return own
     mutual = float(matrix.sum() - np.trace(matrix)) / (phases * (phases - 1))
     return own - mutual
+
+
+def run_in_stock(engine: str, script: Path) -> None:
+    """Run a script in OpenDSS as everybody has it, with none of this module's settings.
+
+    Call it in a process of its own: the engine changes the working directory and writes where the
+    script says.
+
+    Parameters
+    ----------
+    engine
+        ``opendssdirect`` (this package's own engine) or ``py_dss_interface`` (EPRI's, where
+        installed).
+    script
+        Script whose commands are known to be harmless: nothing is refused here.
+
+    Raises
+    ------
+    FeederError
+        With the engine's words, if it stops at a line.
+    """
+    os.chdir(script.parent)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # EPRI's engine tells of every step
+    command = f'Compile "{script.as_posix()}"'
+    try:
+        if engine == "opendssdirect":
+            _module_context.Text.Command(command)
+        else:
+            import py_dss_interface  # noqa: PLC0415  # not everywhere, and a second native engine
+
+            py_dss_interface.DSS().text(command)
+    except Exception as error:  # whatever the binding of the day raises
+        words = " ".join(str(error).split())
+        raise FeederError(f"{script.name} in {engine}: {words[:300]}") from error
