@@ -119,6 +119,31 @@ def test_what_is_left_of_the_error_is_below_the_tolerance(monkeypatch):
         assert rough.iterations[valid].mean() < exact.iterations[valid].mean()
 
 
+@pytest.mark.parametrize("name", ["ieee13", "ieee123"])
+def test_mixed_answers_lead_to_the_same_solution_sooner(name, monkeypatch):
+    both, states = random_states(name, 48, seed=3)
+    mixed = both.run(states)
+    assert both.solver._depth == 2
+    monkeypatch.setattr(both.solver, "_depth", 0)
+    plain = both.run(states)
+    valid = (plain.reason <= Reason.FLAGGED) & (mixed.reason <= Reason.FLAGGED)
+    assert valid.sum() > 24
+    assert np.abs(mixed.v_pu - plain.v_pu)[:, valid].max() < 3e-9
+    assert mixed.iterations[valid].mean() < 0.9 * plain.iterations[valid].mean()
+
+
+@pytest.mark.parametrize(
+    ("load", "depth"),
+    [("model=1", 2), ("model=2", 2), ("model=3", 0), ("model=5", 2), ("model=7", 0),
+     ("model=4 cvrwatts=0.8 cvrvars=3", 0), ("model=8 zipv=[0.2 0.3 0.5 0.1 0.1 0.8 0]", 2)],
+)  # fmt: skip
+def test_answers_are_mixed_only_where_no_load_jumps(load, depth, tmp_path):
+    own = f"New Load.x bus1=b phases=3 kv=12.47 kw=1200 kvar=300 vmaxpu=1.05 {load}\nSet Volt"
+    assert (
+        pair(LONG_LINE.replace("Set Volt", own), tmp_path, [point("b", "A")]).solver._depth == depth
+    )
+
+
 # -- beyond the nose --------------------------------------------------------------------------
 
 

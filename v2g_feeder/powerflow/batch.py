@@ -23,7 +23,10 @@ from v2g_feeder.powerflow.kernels import (
     CURVE_HALF,
     CURVE_MIDDLE,
     DEGREE,
+    SAMPLED,
     Fast,
+    Rules,
+    Source,
     Work,
     fill,
     solve_block,
@@ -56,6 +59,7 @@ __all__ = ["BatchSolver", "Bench", "Block", "Gauge", "States"]
 TOLERANCE: Final = 1e-9
 """Largest remaining error of a voltage across a load, per unit."""
 _MOST_ITERATIONS: Final = 300
+_BESIDE: Final = 1e-6  # of a limit, where a load's current is compared on either side
 _MOST_CONTROL_ITERATIONS: Final = 200
 
 
@@ -186,7 +190,8 @@ class BatchSolver:
         self.network, self.loads, self.probe = network, loads, probe
         self.tolerance = tolerance
         self._rows = rows
-        self._factor, self.place, left = factorise(network)
+        fed = np.concatenate([loads.one, loads.other, np.flatnonzero(network.source_amps)])
+        self._factor, self.place, left = factorise(network, fed[fed >= 0])
         self._border = border_of(network, left)
         regulators, banks = controls(self.place)
         self._regulators, self._banks = packed(regulators), packed(banks)
@@ -197,6 +202,11 @@ class BatchSolver:
         self._source = np.zeros(size + 1, complex)
         self._source[self.place] = network.source_amps
         self._fed = np.flatnonzero(self._source)
+        amps = self._source[self._fed]
+        self._feed = Source(
+            self._fed, np.ascontiguousarray(amps.real), np.ascontiguousarray(amps.imag)
+        )
+        self._depth = 2 if _steady(loads) else 0
         place = np.append(self.place, size)
         self._sources = [(place[list(nodes)], matrix) for nodes, matrix in network.sources]
         self.start = np.zeros(size + 1, complex)
@@ -249,10 +259,13 @@ class BatchSolver:
             Number of load phases that each state may have at places of its own.
         """
         size, loads, tied = len(self.place) + 1, len(self.loads), len(self._border.re)
+        kept = 2 * loads if self._depth else 0
         shapes = {
             "re": (size,), "im": (size,), "load_re": (loads,), "load_im": (loads,),
             "border_re": (tied, tied), "border_im": (tied, tied),
             "kw": (self._rows + 1,), "kvar": (self._rows + 1,), "hold": (1,), "change": (1,),
+            "amps_re": (size,), "amps_im": (size,), "sums": (7,), "mix": (2,),
+            "found_re": (kept,), "found_im": (kept,), "past": (8 * -(-loads // SAMPLED),),
         }  # fmt: skip
         whole = {"status", "iterations", "since"}
         work = Work(
@@ -319,9 +332,8 @@ class BatchSolver:
                 self._fast,
                 work,
                 own.settled,
-                self._source,
-                self.tolerance,
-                _MOST_ITERATIONS,
+                self._feed,
+                Rules(self.tolerance, _MOST_ITERATIONS, self._depth),
             )
             if not settle or sample(self._regulators, self._banks, work, own, hour):
                 own.settled[:] = True
@@ -445,6 +457,23 @@ def fast_of(loads: LoadTable) -> Fast:
     for row, exponent in enumerate(exponents):
         curves[row] = _curve(float(exponent))
     return Fast(kind, shares, curve, curves, above, low, limit, high)
+
+
+def _steady(loads: LoadTable) -> bool:
+    """Whether no load's current jumps at a limit; a charger beyond its own is invalid anyway."""
+    columns = (loads.model, loads.vmin, loads.vmax, loads.vlow)
+    table = np.column_stack([*columns, loads.exponents, loads.zip_shares])
+    own = np.flatnonzero(~loads.charger)
+    for k in own[np.unique(table[own], axis=0, return_index=True)[1]]:
+        limits = (float(loads.vmin[k]), float(loads.vmax[k]), float(loads.vlow[k]))
+        for limit in limits:
+            below, above = (
+                multiplier(loads.model[k], v, limits, loads.exponents[k], loads.zip_shares[k])
+                for v in (limit * (1 - _BESIDE), limit * (1 + _BESIDE))
+            )
+            if np.abs(np.subtract(below, above)).max() > 100 * _BESIDE:
+                return False
+    return True
 
 
 def _above(loads: LoadTable, k: int) -> tuple[float, float]:

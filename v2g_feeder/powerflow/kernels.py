@@ -4,11 +4,17 @@ The last axis of every array of a block holds the states of a row (:mod:`.rows`)
 parts apart. Nodes stand in elimination order, ground after the last. No operation mixes states; one
 that has converged keeps the load voltages it converged with, so that it is solved to the same bits
 until the whole block is done.
+
+A state's next voltages across loads are mixed from the last three that the network answered with,
+so that what remains of the error is least (Anderson acceleration of depth two; D. G. Anderson,
+*Iterative procedures for nonlinear integral equations*, J. ACM 12, 1965). The fixed point is the
+same. Where a load's current jumps at a limit the last answer is taken as it is, as OpenDSS does:
+there may be two solutions, and the one that is reached depends on the way.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -25,7 +31,7 @@ from v2g_feeder.powerflow.rows import (
     row_sqrt,
     within,
 )
-from v2g_feeder.powerflow.spots import Spots, inject_spots, spot_changes, take_spots
+from v2g_feeder.powerflow.spots import Spots, compare_spots, inject_spots, mix_spots
 
 if TYPE_CHECKING:
     from v2g_feeder.powerflow.factor import Factor
@@ -40,6 +46,10 @@ RUNNING, CONVERGED, FAILED = 0, 1, 2
 _STALLED: Final = 25  # iterations without progress after which a state is given up
 _PROGRESS: Final = 0.9
 _LEAST_RATE: Final = 0.1
+_DEPENDENT: Final = 1e-10  # of their product: two differences that are one
+SAMPLED: Final = 4
+"""One load phase in so many decides how a state's voltages are mixed."""
+ONE_ONE, ONE_TWO, TWO_TWO, ONE_LEFT, TWO_LEFT, ASKED, GIVEN = range(7)  # rows of sums
 DEGREE: Final = 18
 CURVE_MIDDLE, CURVE_HALF = 1.04, 0.4  # v^2 from 0.8^2 to 1.2^2, where model 4 is a polynomial
 
@@ -80,18 +90,33 @@ class Work(NamedTuple):
     Parameters
     ----------
     re, im
-        Right-hand sides and node voltages in turn, ``[node + ground, state]``.
+        Node voltages, ``[node + ground, state]``.
+    amps_re, amps_im
+        Currents into the nodes; nothing between solutions.
     load_re, load_im
         Voltage across each load phase that the present currents belong to.
+    found_re, found_im
+        What the network answered to the last two, ``[2 * load phase, state]``; empty where answers
+        are not mixed.
+    past
+        Of the load phases that are sampled and of the last two: what the network answered, and
+        that less what it answers to, ``[2 * 4 * sampled phase, state]``.
     border_re, border_im
         Inverse of the border's matrix, ``[border, border, state]``.
     kw, kvar
         Multipliers of watts and vars, ``[row, state]``.
     status, iterations
         ``[state]``.
-    hold, change
-        ``[1, state]``: 1 for states that are done; the largest change of voltage, squared.
-    before, best, since
+    hold
+        ``[1, state]``: 1 for states that are done.
+    change
+        ``[1, state]``: the largest change of voltage, squared.
+    sums
+        ``[7, state]``: products of the differences of what is left to that before and to that
+        before it; squares of what was asked and given since.
+    mix
+        ``[2, state]``: weights of the last answer but one, and of that before it.
+    rate, best, since
         History of convergence, ``[state]``.
     spots
         Injections of each state's own.
@@ -99,8 +124,13 @@ class Work(NamedTuple):
 
     re: np.ndarray
     im: np.ndarray
+    amps_re: np.ndarray
+    amps_im: np.ndarray
     load_re: np.ndarray
     load_im: np.ndarray
+    found_re: np.ndarray
+    found_im: np.ndarray
+    past: np.ndarray
     border_re: np.ndarray
     border_im: np.ndarray
     kw: np.ndarray
@@ -109,39 +139,80 @@ class Work(NamedTuple):
     iterations: np.ndarray
     hold: np.ndarray
     change: np.ndarray
-    before: np.ndarray
+    sums: np.ndarray
+    mix: np.ndarray
+    rate: np.ndarray
     best: np.ndarray
     since: np.ndarray
     spots: Spots
 
 
+class Source(NamedTuple):
+    """Currents that sources inject: nodes, in elimination order, and amperes."""
+
+    node: np.ndarray
+    re: np.ndarray
+    im: np.ndarray
+
+
+class Rules(NamedTuple):
+    """When a state is solved.
+
+    Parameters
+    ----------
+    tolerance
+        Largest remaining error of a voltage across a load, per unit.
+    most
+        Number of iterations after which a state has failed.
+    depth
+        How many answers before the last are mixed in, 0 to 2.
+    """
+
+    tolerance: float
+    most: int
+    depth: int
+
+
 @compiled
-def _substitute(factor: Factor, work: Work) -> None:
-    """Solve in place for the node voltages of a right-hand side."""
-    re, im, border_re, border_im = work.re, work.im, work.border_re, work.border_im
-    inner, tied = len(factor.diagonal_re), len(border_re)
-    for i in range(inner + tied):
+def _substitute(factor: Factor, work: Work, first: int, last: int) -> None:
+    """Solve for the node voltages of the currents, which are used up.
+
+    Nothing is injected into nodes before ``first``; voltages of nodes before ``last`` are left out.
+    """
+    re, im = work.amps_re, work.amps_im
+    inner, tied = len(factor.diagonal_re), len(work.border_re)
+    for i in range(first, inner + tied):
         x, y = row_at(re, i), row_at(im, i)
-        for at in range(factor.lower_start[i], factor.lower_start[i + 1]):
+        begin = factor.lower_loud[i] if first else factor.lower_start[i]
+        for at in range(begin, factor.lower_start[i + 1]):
             j, a, b = factor.lower_column[at], factor.lower_re[at], factor.lower_im[at]
             u, v = row_at(re, j), row_at(im, j)
             x = x - u * a + v * b
             y = y - v * a - u * b
         put_row(re, i, x)
         put_row(im, i, y)
-    if tied:
-        right_re, right_im = re[inner : inner + tied].copy(), im[inner : inner + tied].copy()
-        for i in range(tied):
-            total_re, total_im = row_of(0.0), row_of(0.0)
-            for j in range(tied):
-                a, b = row_at(border_re, i * tied + j), row_at(border_im, i * tied + j)
-                x, y = row_at(right_re, j), row_at(right_im, j)
-                total_re = total_re + a * x - b * y
-                total_im = total_im + a * y + b * x
-            put_row(re, inner + i, total_re)
-            put_row(im, inner + i, total_im)
-    for i in range(inner - 1, -1, -1):
-        x, y = row_at(re, i), row_at(im, i)
+    for i in range(tied):
+        x, y = row_of(0.0), row_of(0.0)
+        for j in range(tied):
+            a, b = row_at(work.border_re, i * tied + j), row_at(work.border_im, i * tied + j)
+            u, v = row_at(re, inner + j), row_at(im, inner + j)
+            x = x + a * u - b * v
+            y = y + a * v + b * u
+        put_row(work.re, inner + i, x)
+        put_row(work.im, inner + i, y)
+    re[inner:] = 0.0
+    im[inner:] = 0.0
+    _back(factor, work, last)
+
+
+@compiled
+def _back(factor: Factor, work: Work, last: int) -> None:
+    """Substitute back from the border."""
+    re, im, zero = work.re, work.im, row_of(0.0)
+    for i in range(len(factor.diagonal_re) - 1, last - 1, -1):
+        x, y = row_at(work.amps_re, i), row_at(work.amps_im, i)
+        put_row(work.amps_re, i, zero)
+        put_row(work.amps_im, i, zero)
         for at in range(factor.upper_start[i], factor.upper_start[i + 1]):
             j, a, b = factor.upper_column[at], factor.upper_re[at], factor.upper_im[at]
             u, v = row_at(re, j), row_at(im, j)
@@ -153,35 +224,84 @@ def _substitute(factor: Factor, work: Work) -> None:
 
 
 @compiled
-def _changes(loads: LoadArrays, work: Work) -> None:
-    """Find the largest change of voltage across any load phase, per unit of its rating, squared."""
-    change = row_of(0.0)
-    for k in range(len(loads.one)):
-        one, other = loads.one[k], loads.other[k]
-        x = row_at(work.re, one) - row_at(work.re, other) - row_at(work.load_re, k)
-        y = row_at(work.im, one) - row_at(work.im, other) - row_at(work.load_im, k)
-        change = larger(change, (x * x + y * y) * (1.0 / (loads.volts[k] * loads.volts[k])))
-    put_row(work.change, 0, change)
-    spot_changes(work.spots, work.re, work.im, work.change)
+def _compare(loads: LoadArrays, work: Work, slot: int) -> None:
+    """Compare the network's last answer with those before it, at the load phases sampled."""
+    past, some = work.past, len(work.past) // 8
+    last, one_ago = 4 * slot * some, 4 * (1 - slot) * some  # what was there is two ago
+    one_one, one_two, two_two = row_of(0.0), row_of(0.0), row_of(0.0)
+    one_left, two_left, asked, given = row_of(0.0), row_of(0.0), row_of(0.0), row_of(0.0)
+    for n in range(some):
+        k = n * SAMPLED
+        scale = 1.0 / (loads.volts[k] * loads.volts[k])
+        x = row_at(work.re, loads.one[k]) - row_at(work.re, loads.other[k])
+        y = row_at(work.im, loads.one[k]) - row_at(work.im, loads.other[k])
+        u, v = x - row_at(work.load_re, k), y - row_at(work.load_im, k)
+        a = u - row_at(past, one_ago + 2 * some + n)
+        b = v - row_at(past, one_ago + 3 * some + n)
+        c = u - row_at(past, last + 2 * some + n)
+        d = v - row_at(past, last + 3 * some + n)
+        one_one = one_one + (a * a + b * b) * scale
+        one_two = one_two + (a * c + b * d) * scale
+        two_two = two_two + (c * c + d * d) * scale
+        one_left = one_left + (a * u + b * v) * scale
+        two_left = two_left + (c * u + d * v) * scale
+        c, d = x - row_at(past, one_ago + n), y - row_at(past, one_ago + some + n)
+        given = given + (c * c + d * d) * scale
+        asked = asked + ((c - a) * (c - a) + (d - b) * (d - b)) * scale
+        put_row(past, last + n, x)
+        put_row(past, last + some + n, y)
+        put_row(past, last + 2 * some + n, u)
+        put_row(past, last + 3 * some + n, v)
+    put_row(work.sums, ONE_ONE, one_one)
+    put_row(work.sums, ONE_TWO, one_two)
+    put_row(work.sums, TWO_TWO, two_two)
+    put_row(work.sums, ONE_LEFT, one_left)
+    put_row(work.sums, TWO_LEFT, two_left)
+    put_row(work.sums, ASKED, asked)
+    put_row(work.sums, GIVEN, given)
+    compare_spots(work.spots, work.re, work.im, slot, work.sums)
+
+
+@compiled
+def _weigh(work: Work, known: int) -> None:
+    """Find the mix of the last answers that leaves least, of ``known`` before the last."""
+    sums = work.sums
+    work.mix[:] = 0.0
+    for s in range(WIDTH):
+        if not known or not sums[ONE_ONE, s] > 0.0:
+            continue
+        a, b = sums[ONE_LEFT, s], sums[TWO_LEFT, s]
+        both = sums[ONE_ONE, s] * sums[TWO_TWO, s]
+        rest = both - sums[ONE_TWO, s] * sums[ONE_TWO, s]
+        if known > 1 and rest > _DEPENDENT * both:
+            work.mix[0, s] = (sums[TWO_TWO, s] * a - sums[ONE_TWO, s] * b) / rest
+            work.mix[1, s] = (sums[ONE_ONE, s] * b - sums[ONE_TWO, s] * a) / rest
+        else:
+            work.mix[0, s] = a / sums[ONE_ONE, s]
 
 
 @compiled
 def _judge(work: Work, iteration: int, tolerance: float) -> bool:
-    """Mark states that have converged or that will not; return whether none is left.
+    """Mark states that will have converged or that will not; return whether none is left.
 
-    What is left of the error after a change is estimated from the rate at which changes shrink:
-    ``change * rate / (1 - rate)``.
+    The network draws voltages together at a rate. What it answered is wrong by at most
+    ``change * rate / (1 - rate)``, the mix by so much times its weights, and the next answer,
+    which is the last that a state is given, by less at the same rate.
     """
     running = False
     for s in range(WIDTH):
         if work.status[s] != RUNNING:
             continue
         change = np.sqrt(work.change[0, s])
-        rate = max(change / work.before[s], _LEAST_RATE) if iteration > 1 else 0.5
-        work.before[s] = max(change, 1e-300)
+        latest = 0.5
+        if iteration > 1 and work.sums[ASKED, s] > 0.0:
+            latest = np.sqrt(work.sums[GIVEN, s] / work.sums[ASKED, s])
+        rate = max(latest, work.rate[s], _LEAST_RATE)
+        work.rate[s] = latest if iteration > 1 else 0.0
+        weights = 1.0 + 2.0 * (abs(work.mix[0, s]) + abs(work.mix[1, s]))
         if not np.isfinite(change):
             work.status[s] = FAILED
-        elif rate < 1.0 and change * rate / (1.0 - rate) <= tolerance:
+        elif rate < 1.0 and weights * change * rate * rate / (1.0 - rate) <= tolerance:
             work.status[s] = CONVERGED
         elif change < _PROGRESS * work.best[s]:
             work.best[s], work.since[s] = change, 0
@@ -189,34 +309,51 @@ def _judge(work: Work, iteration: int, tolerance: float) -> bool:
             work.since[s] += 1
             if work.since[s] > _STALLED:
                 work.status[s] = FAILED
-        work.iterations[s] = iteration
+        work.iterations[s] = iteration + 1
         work.hold[0, s] = 0.0 if work.status[s] == RUNNING else 1.0
         running = running or work.status[s] == RUNNING
     return not running
 
 
+@inlined
+def _mixed(
+    found: np.ndarray, x: Any, last: int, before: int, known: int, mix: tuple[Any, Any]
+) -> Any:
+    """Return the mix of an answer ``x`` with those before it, and keep it."""
+    one, two = mix
+    mixed = x
+    if known > 0:
+        mixed = mixed - one * (x - row_at(found, before))
+    if known > 1:
+        mixed = mixed - two * (x - row_at(found, last))
+    put_row(found, last, x)
+    return mixed
+
+
 @compiled
-def _take(loads: LoadArrays, work: Work) -> None:
-    """Take over the voltages across load phases for the states that are not done."""
-    hold = row_at(work.hold, 0)
-    for k in range(len(loads.one)):
+def _inject(loads: LoadArrays, fast: Fast, work: Work, slot: int, known: int) -> None:
+    """Take over the voltages across loads where a state is not done, and inject their currents."""
+    square, found = np.empty((1, WIDTH)), np.empty((2, WIDTH))
+    to_re, to_im = work.amps_re, work.amps_im
+    count = len(loads.one)
+    hold, change = row_at(work.hold, 0), row_of(0.0)
+    mix = row_at(work.mix, 0), row_at(work.mix, 1)
+    mixes = len(work.found_re) > 0
+    last, before = slot * count, (1 - slot) * count
+    for k in range(count):
         one, other = loads.one[k], loads.other[k]
+        scale = 1.0 / (loads.volts[k] * loads.volts[k])
         x = row_at(work.re, one) - row_at(work.re, other)
         y = row_at(work.im, one) - row_at(work.im, other)
-        put_row(work.load_re, k, chosen(hold, row_at(work.load_re, k), x))
-        put_row(work.load_im, k, chosen(hold, row_at(work.load_im, k), y))
-    take_spots(work.spots, work.re, work.im, work.hold)
-
-
-@compiled
-def _inject(loads: LoadArrays, fast: Fast, work: Work) -> None:
-    """Take the currents of the loads off the right-hand side."""
-    square, found = np.empty((1, WIDTH)), np.empty((2, WIDTH))
-    to_re, to_im = work.re, work.im
-    for k in range(len(loads.one)):
-        one, other = loads.one[k], loads.other[k]
-        x, y = row_at(work.load_re, k), row_at(work.load_im, k)
-        scale = 1.0 / (loads.volts[k] * loads.volts[k])
+        before_re, before_im = row_at(work.load_re, k), row_at(work.load_im, k)
+        u, v = x - before_re, y - before_im
+        change = larger(change, (u * u + v * v) * scale)
+        if mixes:
+            x = _mixed(work.found_re, x, last + k, before + k, known, mix)
+            y = _mixed(work.found_im, y, last + k, before + k, known, mix)
+        x, y = chosen(hold, before_re, x), chosen(hold, before_im, y)
+        put_row(work.load_re, k, x)
+        put_row(work.load_im, k, y)
         u = (x * x + y * y) * scale
         put_row(square, 0, u)
         by_rows(fast, k, square, found)
@@ -229,7 +366,9 @@ def _inject(loads: LoadArrays, fast: Fast, work: Work) -> None:
         put_row(to_im, one, row_at(to_im, one) - amps_im)
         put_row(to_re, other, row_at(to_re, other) + amps_re)
         put_row(to_im, other, row_at(to_im, other) + amps_im)
-    inject_spots(work.spots, work.re, work.im)
+    put_row(work.change, 0, change)
+    mix_spots(work.spots, work, slot, known)
+    inject_spots(work.spots, to_re, to_im)
 
 
 @inlined
@@ -288,9 +427,8 @@ def solve_block(
     fast: Fast,
     work: Work,
     settled: np.ndarray,
-    source: np.ndarray,
-    tolerance: float,
-    most: int,
+    source: Source,
+    rules: Rules,
 ) -> None:
     """Solve a block of states from the voltages that it holds.
 
@@ -304,11 +442,9 @@ def solve_block(
     settled
         States to leave as they are, ``[state]``: solved before, and nothing has changed for them.
     source
-        Complex currents of the sources, ``[node + ground]``.
-    tolerance
-        Largest remaining error of a voltage across a load, per unit.
-    most
-        Number of iterations after which a state has failed.
+        What the sources inject.
+    rules
+        When to stop.
     """
     for s in range(WIDTH):
         work.hold[0, s] = 1.0 if settled[s] else 0.0
@@ -316,17 +452,21 @@ def solve_block(
             work.status[s], work.iterations[s] = RUNNING, 0
     work.best[:] = np.inf
     work.since[:] = 0
-    for iteration in range(most + 1):
-        if iteration:
-            _changes(loads, work)
-            if _judge(work, iteration, tolerance):
-                break
-        _take(loads, work)
-        fill(work, source)
-        _inject(loads, fast, work)
-        work.re[-1, :] = 0.0
-        work.im[-1, :] = 0.0
-        _substitute(factor, work)
+    work.rate[:] = 0.0
+    first = 0 if len(work.spots.one) else factor.quiet
+    done = False
+    for iteration in range(rules.most + 1):
+        slot, known = iteration % 2, min(max(iteration - 1, 0), rules.depth)
+        _compare(loads, work, slot)
+        _weigh(work, known)
+        for n in range(len(source.node)):
+            put_row(work.amps_re, source.node[n], row_of(source.re[n]))
+            put_row(work.amps_im, source.node[n], row_of(source.im[n]))
+        _inject(loads, fast, work, slot, known)
+        done = iteration > 0 and _judge(work, iteration, rules.tolerance)
+        _substitute(factor, work, first, 0 if done else first)
+        if done:
+            break
     for s in range(WIDTH):
         if work.status[s] == RUNNING:
             work.status[s] = FAILED

@@ -15,9 +15,10 @@ from v2g_feeder.compiled import compiled
 from v2g_feeder.powerflow.rows import WIDTH
 
 if TYPE_CHECKING:
+    from v2g_feeder.powerflow.kernels import Work
     from v2g_feeder.powerflow.readings import Check
 
-__all__ = ["Spots", "check_spots", "inject_spots", "no_spots", "spot_changes", "take_spots"]
+__all__ = ["Spots", "check_spots", "compare_spots", "inject_spots", "mix_spots", "no_spots"]
 
 _LOW, _HIGH = 0.25, 2.25  # squares of the limits, per unit
 _ABOVE: Final = 1.0 / _HIGH
@@ -36,6 +37,9 @@ class Spots(NamedTuple):
         Power, positive drawing; a slot of 0 W and 0 var is empty.
     re, im
         Voltage across the pair that the present current belongs to.
+    past
+        Of the last two: what the network answered and that less what it answers to, real and
+        imaginary, ``[2 * 4, slot, state]``.
     """
 
     one: np.ndarray
@@ -45,37 +49,68 @@ class Spots(NamedTuple):
     vars: np.ndarray
     re: np.ndarray
     im: np.ndarray
+    past: np.ndarray
 
 
 def no_spots(slots: int, ground: int) -> Spots:
     """Return empty slots, both ends at ``ground``."""
     shape = (slots, WIDTH)
     ends = np.full(shape, ground, np.int64)
-    return Spots(ends, ends.copy(), np.ones(shape), *(np.zeros(shape) for _ in range(4)))
+    watts, vars_, re, im = np.zeros((4, *shape))
+    past = np.zeros((8, *shape))
+    return Spots(ends, ends.copy(), np.ones(shape), watts, vars_, re, im, past)
 
 
 @compiled
-def spot_changes(spots: Spots, re: np.ndarray, im: np.ndarray, change: np.ndarray) -> None:
-    """Take spots into the largest change of voltage across any load phase, NaN winning."""
+def compare_spots(
+    spots: Spots, re: np.ndarray, im: np.ndarray, slot: int, sums: np.ndarray
+) -> None:
+    """Take the network's last answers, and how they differ from those before, into the sums."""
+    past, last, before = spots.past, 4 * slot, 4 - 4 * slot
     for k in range(len(spots.one)):
         for s in range(WIDTH):
             one, other = spots.one[k, s], spots.other[k, s]
-            x = re[one, s] - re[other, s] - spots.re[k, s]
-            y = im[one, s] - im[other, s] - spots.im[k, s]
-            square = (x * x + y * y) / (spots.volts[k, s] * spots.volts[k, s])
-            if not square <= change[0, s]:
-                change[0, s] = square
+            x, y = re[one, s] - re[other, s], im[one, s] - im[other, s]
+            u, v = x - spots.re[k, s], y - spots.im[k, s]
+            scale = 1.0 / (spots.volts[k, s] * spots.volts[k, s])
+            a, b = u - past[before + 2, k, s], v - past[before + 3, k, s]
+            c, d = u - past[last + 2, k, s], v - past[last + 3, k, s]
+            p, q = x - past[before, k, s], y - past[before + 1, k, s]
+            sums[0, s] += (a * a + b * b) * scale
+            sums[1, s] += (a * c + b * d) * scale
+            sums[2, s] += (c * c + d * d) * scale
+            sums[3, s] += (a * u + b * v) * scale
+            sums[4, s] += (c * u + d * v) * scale
+            sums[5, s] += ((p - a) * (p - a) + (q - b) * (q - b)) * scale
+            sums[6, s] += (p * p + q * q) * scale
+            past[last + 2, k, s], past[last + 3, k, s] = u, v
 
 
 @compiled
-def take_spots(spots: Spots, re: np.ndarray, im: np.ndarray, hold: np.ndarray) -> None:
-    """Take over the voltages across spots for the states that are not done."""
+def mix_spots(spots: Spots, work: Work, slot: int, known: int) -> None:
+    """Take over the voltages across spots for the states that are not done.
+
+    The largest change of voltage across any load phase, squared, takes theirs in; NaN wins.
+    """
+    past, last, before = spots.past, 4 * slot, 4 - 4 * slot
     for k in range(len(spots.one)):
         for s in range(WIDTH):
-            if hold[0, s] == 0.0:
-                one, other = spots.one[k, s], spots.other[k, s]
-                spots.re[k, s] = re[one, s] - re[other, s]
-                spots.im[k, s] = im[one, s] - im[other, s]
+            u, v = past[last + 2, k, s], past[last + 3, k, s]
+            square = (u * u + v * v) / (spots.volts[k, s] * spots.volts[k, s])
+            if not square <= work.change[0, s]:
+                work.change[0, s] = square
+            one, other = spots.one[k, s], spots.other[k, s]
+            x = work.re[one, s] - work.re[other, s]
+            y = work.im[one, s] - work.im[other, s]
+            if work.hold[0, s] == 0.0:
+                spots.re[k, s], spots.im[k, s] = x, y
+                if known > 0:
+                    spots.re[k, s] -= work.mix[0, s] * (x - past[before, k, s])
+                    spots.im[k, s] -= work.mix[0, s] * (y - past[before + 1, k, s])
+                if known > 1:
+                    spots.re[k, s] -= work.mix[1, s] * (x - past[last, k, s])
+                    spots.im[k, s] -= work.mix[1, s] * (y - past[last + 1, k, s])
+            past[last, k, s], past[last + 1, k, s] = x, y
 
 
 @compiled
