@@ -102,6 +102,7 @@ def _print(summary: Mapping[str, Any], folder: Path) -> None:
         click.echo("not part of the search: " + ", ".join(summary["not_searched"]))
     show_further(summary)
     click.echo(f"\ntables: {folder}: hosting_capacity.csv, hosting_minima.csv, hosting_check.csv")
+    click.echo(f"report: {folder / 'hosting.html'}")
 
 
 def _print_capacity(summary: Mapping[str, Any]) -> None:
@@ -112,6 +113,7 @@ def _print_capacity(summary: Mapping[str, Any]) -> None:
                 row["direction"],
                 row["connection"],
                 str(row["buses"]),
+                str(row["already_violated"]),
                 *(f"{row[name]:.0f}" for name in ("kw_min", "kw_median", "kw_max")),
                 row["bus_of_min"],
                 row["limiting"],
@@ -123,8 +125,8 @@ def _print_capacity(summary: Mapping[str, Any]) -> None:
         show_table(
             "Least capacity over all steps, kW, by bus",
             [
-                "direction", "connection", "buses", "lowest", "median", "highest", "lowest at",
-                "limit",
+                "direction", "connection", "buses", "violated", "lowest", "median", "highest",
+                "lowest at", "limit",
             ],
             rows,
         )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from v2g_feeder.errors import InputError, Problem
+from v2g_feeder.report.hosting_page import write_hosting_page
 from v2g_feeder.report.html import write_report
 from v2g_feeder.report.shapes_page import write_shapes_page
 
@@ -17,6 +18,7 @@ __all__ = ["rebuild"]
 _PAGES: Final[dict[str, Callable[[Path], Path]]] = {  # by the file that only this kind has
     "results.nc": write_report,
     "shapes.nc": write_shapes_page,
+    "hosting_capacity.csv": write_hosting_page,
 }
 
 
@@ -26,7 +28,7 @@ def rebuild(folder: Path) -> Path:
     Parameters
     ----------
     folder
-        Of ``v2g-feeder study`` or ``v2g-feeder shapes``.
+        Of ``v2g-feeder study``, ``v2g-feeder shapes`` or ``v2g-feeder hosting``.
 
     Returns
     -------

@@ -18,6 +18,7 @@ from v2g_feeder.feeder.engine import engine_version
 from v2g_feeder.hosting import CAPACITY_COLUMNS, annual_minima, candidates, capacity_table
 from v2g_feeder.hosting.bounds import parts_of
 from v2g_feeder.hosting.table import unrated_buses
+from v2g_feeder.report.hosting_page import write_hosting_page
 from v2g_feeder.resume import file_inputs, finish, working_folder
 from v2g_feeder.store import ContentHash, csv_text, write_json, write_text
 from v2g_feeder.study.hosting_further import further_answers
@@ -140,6 +141,9 @@ def run_hosting(
     summary |= further_answers(study, feeder, out, content, workers=workers, tell=tell)
     write_json(out / "manifest.json", manifest_of(study, feeder, workers, command))
     write_json(out / "summary.json", summary)
+    tell("report", 0, 1)
+    write_hosting_page(out)
+    tell("report", 1, 1)
     finish(working)
     return summary
 
@@ -308,6 +312,11 @@ def _write(
         text = csv_text(_named(rows, feeder))
         content.add_text(name, text)
         write_text(out / f"{name}.csv", text)
+    buses = feeder.feeder.buses.reset_index()
+    columns = ["bus", "parent", "x", "y", "phase", "kv_base_ln", "km"]
+    shown = printed(buses[columns], feeder)
+    shown["parent"] = buses["parent"].map(lambda bus: feeder.names.get(bus, bus))
+    write_text(out / "buses.csv", csv_text(shown))
     write_text(
         out / "study.yaml", yaml.safe_dump(study.resolved(), sort_keys=False, allow_unicode=True)
     )

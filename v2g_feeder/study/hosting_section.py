@@ -100,6 +100,9 @@ class HostingSection(Section):
     further_conditions: list[ConditionsSection] = Field(default_factory=list)
     """Other conditions under which the same is asked, such as regulators locked and free; every
     number has its conditions beside it."""
+    coordinate_system: str | None = None
+    """What the model's bus coordinates are, such as ``EPSG:2229``, for the map; left out, the map
+    says that none is stated."""
     check_minima: bool = True
     """Whether OpenDSS solves the least capacity of each (bus, connection, direction) again."""
     check_pairs: int = Field(default=1000, ge=0, le=1_000_000)

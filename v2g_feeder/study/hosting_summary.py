@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
+from v2g_feeder.conventions import Status
 from v2g_feeder.hosting.bounds import SEARCHED
 from v2g_feeder.hosting.table import unrated_buses
 from v2g_feeder.screening import criteria_of, unknowns
@@ -60,6 +61,7 @@ def hosting_summary(
         "settings": {
             "conditions": [asdict(plan.conditions) for plan in plans],
             "search": asdict(plans[0].search),
+            "coordinate_system": study.content.hosting.coordinate_system,
         },
         "candidates": len(plans[0].points),
         "steps": study.calendar.n_steps,
@@ -105,6 +107,7 @@ def _by_connection(minima: pd.DataFrame) -> pd.DataFrame:
                 "direction": direction,
                 "connection": connection,
                 "buses": len(mine),
+                "already_violated": int((mine["status"] == Status.ALREADY_VIOLATED).sum()),
                 "kw_min": float(mine["kw"].min()),
                 "kw_median": float(mine["kw"].median()),
                 "kw_max": float(mine["kw"].max()),

@@ -1,0 +1,224 @@
+"""The page of hosting capacity: one offline HTML file from the folder's own files."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+
+from v2g_feeder.errors import InputError, Problem
+from v2g_feeder.report.charts import Chart
+from v2g_feeder.report.figures import new_figure, svg_text
+from v2g_feeder.report.geojson import capacity_geojson
+from v2g_feeder.report.hosting_figures import CapacityPicture, draw_capacity, draw_capacity_heat
+from v2g_feeder.report.layout import place_buses
+from v2g_feeder.report.page import embedded, environment
+from v2g_feeder.report.places import when
+from v2g_feeder.report.words import amount, criterion_name, kw, plain
+from v2g_feeder.store import write_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+__all__ = ["write_hosting_page"]
+
+_TABLES: Final = ("hosting_capacity", "hosting_minima", "buses")
+_TEXT: Final = ("bus", "parent", "connection", "limiting_element", "season", "day_type")
+_MOST_ROWS: Final = 60  # buses of a heat map: those of least capacity
+_MOST_LISTED: Final = 500
+_NAMED: Final = 3
+_WAYS: Final = {"export": "export", "import": "charging"}
+
+
+def write_hosting_page(folder: Path) -> Path:
+    """Build ``hosting.html``, ``figures/`` and ``map.geojson`` from the files of a result folder.
+
+    Raises
+    ------
+    InputError
+        If files are missing.
+    """
+    files = ["summary.json", "manifest.json", *(f"{name}.csv" for name in _TABLES)]
+    missing = [name for name in files if not (folder / name).is_file()]
+    if missing:
+        raise InputError(
+            [Problem(str(folder / name), "is missing", "run it again") for name in missing]
+        )
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    tables = {name: _table(folder / f"{name}.csv") for name in _TABLES}
+    groups = _charts(tables)
+    for group, charts in groups.items():
+        for chart in charts:
+            write_text(folder / "figures" / f"hosting_{group}-{chart.key}.svg", chart.svg)
+    system = summary["settings"].get("coordinate_system")
+    places = capacity_geojson(tables["buses"], tables["hosting_minima"], system)
+    if places is not None:
+        write_text(folder / "map.geojson", places)
+    context = _context(summary, tables["hosting_minima"]) | {
+        "manifest": manifest,
+        "has_map": places is not None,
+        "charts": {
+            name: embedded(charts, charts[0].key if charts else "")
+            for name, charts in groups.items()
+        },
+    }
+    path = folder / "hosting.html"
+    write_text(path, environment().get_template("hosting.html.j2").render(context))
+    return path
+
+
+def _table(path: Path) -> pd.DataFrame:
+    """Return a table, names as text."""
+    return pd.read_csv(path, dtype=dict.fromkeys(_TEXT, str), keep_default_na=False, na_values=[""])
+
+
+def _charts(tables: Mapping[str, pd.DataFrame]) -> dict[str, list[Chart]]:
+    """Return the figures by group: a chart each of the conditions and direction."""
+    table, minima = tables["hosting_capacity"], tables["hosting_minima"]
+    found: dict[str, list[Chart]] = {"feeder": [], "buses": [], "seasons": []}
+    conditions = list(dict.fromkeys(minima["conditions"]))
+    for number, name in enumerate(conditions):
+        for direction, way in _WAYS.items():
+            least = _widest(minima, name, direction)
+            rows = _widest(table, name, direction)
+            if least.empty:
+                continue
+            key = f"{number}-{direction}"
+            label = way if len(conditions) == 1 else f"{way}, {name}"
+            drawn = {
+                "feeder": _feeder_svg(tables["buses"], least),
+                "buses": _buses_svg(rows, least),
+                "seasons": _seasons_svg(rows),
+            }
+            for group, svg in drawn.items():
+                alt = f"Capacity, {label}, {group}"
+                found[group].append(Chart(key, label, svg, alt))
+    return found
+
+
+def _widest(table: pd.DataFrame, conditions: str, direction: str) -> pd.DataFrame:
+    """Return the rows of each bus's widest connection: all its phases, or the last searched."""
+    mine = table[(table["conditions"] == conditions) & (table["direction"] == direction)]
+    width = mine["connection"].str.len().where(mine["connection"] != "split", 2)
+    pairs = mine[["bus", "connection"]].assign(width=width).drop_duplicates()
+    last = pairs.sort_values("width", kind="stable").groupby("bus")["connection"].last()
+    return mine[mine["connection"] == mine["bus"].map(last)]
+
+
+def _feeder_svg(buses: pd.DataFrame, least: pd.DataFrame) -> str:
+    """Return the feeder coloured by least capacity."""
+    names = [str(bus) for bus in buses["bus"]]
+    parents = ["" if pd.isna(bus) else str(bus) for bus in buses["parent"]]
+    layout = place_buses(names, parents, buses["x"].to_numpy(), buses["y"].to_numpy())
+    number = {name.lower(): at for at, name in enumerate(names)}
+    parent = np.array([number.get(name.lower(), -1) for name in parents])
+    of_bus = np.full(len(names), np.nan)
+    for bus, size in zip(least["bus"], least["kw"], strict=True):
+        at = layout.anchor[number[str(bus).lower()]]
+        if at >= 0:
+            of_bus[at] = np.fmin(of_bus[at], size)
+    worst = np.argsort(np.where(np.isfinite(of_bus), of_bus, np.inf), kind="stable")[:_NAMED]
+    labels = {int(at): names[at] for at in worst if np.isfinite(of_bus[at])}
+    figure = new_figure(11.2, 6.4)
+    draw_capacity(figure.add_subplot(), CapacityPicture(layout, parent, of_bus, labels))
+    return svg_text(figure)
+
+
+def _buses_svg(rows: pd.DataFrame, least: pd.DataFrame) -> str:
+    """Return least capacity by bus and hour over all days, buses of least capacity first."""
+    order = least.sort_values("kw", kind="stable")["bus"].tolist()[:_MOST_ROWS]
+    by_hour = rows.pivot_table(index="bus", columns="hour", values="kw", aggfunc="min")
+    by_hour = by_hour.reindex(index=order, columns=range(24))
+    figure = new_figure(11.2, 0.9 + 0.17 * max(len(order), 4))
+    draw_capacity_heat(figure.add_subplot(), by_hour, ylabel="bus")
+    return svg_text(figure)
+
+
+def _seasons_svg(rows: pd.DataFrame) -> str:
+    """Return the median bus's least capacity by season and hour."""
+    keys = ["bus", "season", "hour"]
+    least = rows.groupby(keys, sort=False)["kw"].min().reset_index()
+    by_hour = least.pivot_table(index="season", columns="hour", values="kw", aggfunc="median")
+    seasons = [name for name in dict.fromkeys(rows["season"]) if name in by_hour.index]
+    by_hour = by_hour.reindex(index=seasons, columns=range(24))
+    by_hour.index = pd.Index([plain(str(name)) for name in by_hour.index])
+    figure = new_figure(11.2, 0.9 + 0.3 * max(len(seasons), 4))
+    draw_capacity_heat(figure.add_subplot(), by_hour)
+    return svg_text(figure)
+
+
+def _context(summary: Mapping[str, Any], minima: pd.DataFrame) -> dict[str, Any]:
+    """Return the sentences and tables that the template shows."""
+    listed = minima.sort_values("kw", kind="stable").head(_MOST_LISTED)
+    return {
+        "summary": summary,
+        "headline": _headline(summary),
+        "capacity": [
+            row | {"way": _WAYS[row["direction"]], "limit": criterion_name(row["limiting"])}
+            for row in summary["capacity"]
+        ],
+        "ranges": [row | {"way": _WAYS[row["direction"]]} for row in summary["range"]],
+        "limiting": _limiting(summary["limiting"]),
+        "minima": [_minimum(row) for row in listed.to_dict("records")],
+        "more_minima": len(minima) - len(listed),
+        "mitigation": summary.get("mitigation", []),
+        "most_rows": _MOST_ROWS,
+        "not_searched": [criterion_name(name) for name in summary["not_searched"]],
+    }
+
+
+def _headline(summary: Mapping[str, Any]) -> str:
+    """Return the answer in a sentence: the median and the worst bus under the first conditions."""
+    first = summary["capacity"][0]["conditions"] if summary["capacity"] else ""
+    parts = []
+    for direction, way in _WAYS.items():
+        rows = [
+            row
+            for row in summary["capacity"]
+            if row["conditions"] == first and row["direction"] == direction
+        ]
+        if rows:
+            row = max(rows, key=lambda row: (row["connection"] == "ABC", row["buses"]))
+            parts.append(
+                f"{way} on {row['connection']}: {kw(row['kw_median'])} at the median bus, "
+                f"{kw(row['kw_min'])} at {row['bus_of_min']}"
+            )
+    text = "; ".join(parts) or "no bus could be searched"
+    return f"In the worst hour, {text}."
+
+
+def _limiting(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return what limits, most answers first within each of the conditions and direction."""
+    found = [
+        {
+            "conditions": row["conditions"],
+            "way": _WAYS[row["direction"]],
+            "limit": criterion_name(row["limiting_criterion"]) or "none",
+            "status": plain(row["status"]),
+            "answers": row["answers"],
+        }
+        for row in rows
+    ]
+    order = list(dict.fromkeys((row["conditions"], row["way"]) for row in found))
+    found.sort(key=lambda row: (order.index((row["conditions"], row["way"])), -row["answers"]))
+    return found
+
+
+def _minimum(row: Mapping[str, Any]) -> dict[str, str]:
+    """Return the cells of an annual minimum."""
+    limit = row["limiting_criterion"]
+    return {
+        "bus": str(row["bus"]),
+        "connection": str(row["connection"]),
+        "way": _WAYS[row["direction"]],
+        "kw": amount(row["kw"]),
+        "when": when(row),
+        "limit": "none" if pd.isna(limit) else criterion_name(str(limit)),
+        "element": "" if pd.isna(row["limiting_element"]) else str(row["limiting_element"]),
+        "status": plain(str(row["status"])),
+        "conditions": str(row["conditions"]),
+    }
