@@ -16,8 +16,8 @@ from v2g_feeder.report.geojson import capacity_geojson
 from v2g_feeder.report.hosting_figures import (
     KW_EDGES,
     CapacityPicture,
-    draw_capacity,
     draw_capacity_heat,
+    draw_capacity_map,
 )
 from v2g_feeder.report.hosting_page import write_hosting_page
 from v2g_feeder.report.layout import place_buses
@@ -110,7 +110,7 @@ def test_the_drawing_colours_buses_and_puts_the_least_on_top() -> None:
     )
     kw = np.array([np.nan, 300.0, 40.0])
     picture = CapacityPicture(layout, np.array([-1, 0, 1]), kw, {2: "B2"})
-    ax = draw_capacity(axes(), picture)
+    ax = draw_capacity_map(axes(), picture)
     (lines,) = (one for one in ax.collections if isinstance(one, LineCollection))
     assert len(lines.get_segments()) == 2
     (dots,) = (one for one in ax.collections if isinstance(one, PathCollection))

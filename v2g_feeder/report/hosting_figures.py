@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
-from matplotlib.colors import BoundaryNorm, ListedColormap
+from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap
 
 from v2g_feeder.report.figures import INK, SOFT
 from v2g_feeder.report.words import amount
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from v2g_feeder.report.layout import Layout
 
-__all__ = ["KW_EDGES", "CapacityPicture", "draw_capacity", "draw_capacity_heat"]
+__all__ = ["KW_EDGES", "CapacityPicture", "draw_capacity_heat", "draw_capacity_map"]
 
 KW_EDGES: Final = (0.0, 1.0, 10.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0)
 """Lower ends of the colour bins of kW; below the second there is as good as no room."""
@@ -52,9 +52,9 @@ class CapacityPicture(NamedTuple):
     labels: Mapping[int, str]
 
 
-def _scale() -> tuple[ListedColormap, BoundaryNorm]:
+def _scale() -> tuple[Colormap, BoundaryNorm]:
     """Return colours of kW by bins."""
-    colours = ListedColormap(list(_COLOURS), bad=_UNKNOWN)
+    colours = ListedColormap(list(_COLOURS)).with_extremes(bad=_UNKNOWN)
     return colours, BoundaryNorm([*KW_EDGES, 1e12], len(_COLOURS))
 
 
@@ -105,7 +105,7 @@ def draw_capacity_heat(ax: Axes, capacity: pd.DataFrame, *, ylabel: str = "") ->
     return ax
 
 
-def draw_capacity(ax: Axes, picture: CapacityPicture) -> Axes:
+def draw_capacity_map(ax: Axes, picture: CapacityPicture) -> Axes:
     """Draw the feeder, its buses coloured by capacity, those of least capacity on top and named."""
     layout, kw = picture.layout, picture.kw
     child = np.flatnonzero(picture.parent >= 0)

@@ -12,7 +12,7 @@ from v2g_feeder.errors import InputError, Problem
 from v2g_feeder.report.charts import Chart
 from v2g_feeder.report.figures import new_figure, svg_text
 from v2g_feeder.report.geojson import capacity_geojson
-from v2g_feeder.report.hosting_figures import CapacityPicture, draw_capacity, draw_capacity_heat
+from v2g_feeder.report.hosting_figures import CapacityPicture, draw_capacity_heat, draw_capacity_map
 from v2g_feeder.report.layout import place_buses
 from v2g_feeder.report.page import embedded, environment
 from v2g_feeder.report.places import when
@@ -124,7 +124,7 @@ def _feeder_svg(buses: pd.DataFrame, least: pd.DataFrame) -> str:
     worst = np.argsort(np.where(np.isfinite(of_bus), of_bus, np.inf), kind="stable")[:_NAMED]
     labels = {int(at): names[at] for at in worst if np.isfinite(of_bus[at])}
     figure = new_figure(11.2, 6.4)
-    draw_capacity(figure.add_subplot(), CapacityPicture(layout, parent, of_bus, labels))
+    draw_capacity_map(figure.add_subplot(), CapacityPicture(layout, parent, of_bus, labels))
     return svg_text(figure)
 
 
