@@ -15,6 +15,12 @@ from v2g_feeder.study.config import load_study
 from v2g_feeder.study.run import run_study
 
 FILES = {
+    "capacity_credit.csv",
+    "credit_by_day.csv",
+    "credit_by_size.csv",
+    "events.csv",
+    "ramp.csv",
+    "timing.csv",
     "figures",
     "hourly.csv",
     "manifest.json",

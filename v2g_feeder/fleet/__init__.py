@@ -13,7 +13,7 @@ from v2g_feeder.fleet.participation import (
     load_participation,
     participation_case,
 )
-from v2g_feeder.fleet.sessions import Sessions, draw_sessions
+from v2g_feeder.fleet.sessions import Sessions, draw_sessions, plugged_in_later
 from v2g_feeder.fleet.vehicles import (
     FleetSettings,
     Site,
@@ -40,4 +40,5 @@ __all__ = [
     "load_archetype",
     "load_participation",
     "participation_case",
+    "plugged_in_later",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from v2g_feeder.fleet.archetypes import Archetype
     from v2g_feeder.fleet.vehicles import Vehicles
 
-__all__ = ["MIN_GAP_H", "Sessions", "draw_sessions"]
+__all__ = ["MIN_GAP_H", "Sessions", "draw_sessions", "plugged_in_later"]
 
 _LEAST_STATED_H: Final = 0.25  # nobody states a departure sooner than that
 _DAYS_AFTER: Final = 7  # a depot's last stays know their departure
@@ -150,6 +150,24 @@ def draw_sessions(
     empty = Sessions(0, _none(int), _none(), _none(), _none(), _none(), _none(bool))
     joined = {name: np.concatenate([getattr(empty, name), *columns[name]]) for name in names}
     return Sessions(n_days, **joined)
+
+
+def plugged_in_later(sessions: Sessions, delay_h: np.ndarray) -> Sessions:
+    """Return sessions whose drivers plug in some time after they have come.
+
+    Parameters
+    ----------
+    sessions
+        Of all fleets.
+    delay_h
+        Hours by vehicle, ``[vehicle]``, 0 or more. Departures stay; who leaves before the delay is
+        over is plugged in for the last half hour of the stay, so that no driven energy is lost.
+    """
+    delay = delay_h[sessions.vehicle]
+    latest = np.maximum(sessions.departure_h - BIN_H, sessions.arrival_h)
+    arrival = np.minimum(sessions.arrival_h + delay, latest)
+    stated = np.maximum(sessions.stated_h, np.where(delay > 0, arrival + _LEAST_STATED_H, -np.inf))
+    return replace(sessions, arrival_h=arrival, stated_h=stated)
 
 
 def _inside(part: dict[str, np.ndarray], prefix: str, end_h: float) -> dict[str, np.ndarray]:

@@ -65,6 +65,8 @@ class FleetSettings:
     enrolled
         Share (0 to 1) of this fleet that is contracted, in every participation case; ``None``
         takes the case's. A depot's operator signs for all of it.
+    plug_in_delay_h
+        Hours by which drivers plug in after they have come, 0 or more.
     site_import_kw, site_export_kw
         Limits of the fleet's site at the grid side, kW, magnitudes; ``None`` for no limit.
     """
@@ -85,6 +87,7 @@ class FleetSettings:
     efficiency_discharge: float | None = None
     ports: int | None = None
     enrolled: float | None = None
+    plug_in_delay_h: float = 0.0
     site_import_kw: float | None = None
     site_export_kw: float | None = None
 
@@ -110,6 +113,10 @@ class FleetSettings:
         ):
             problems.append(
                 Problem(f"{where}.site_export_kw", f"{self.site_export_kw!r} is not 0 or more")
+            )
+        if not (_is_number(self.plug_in_delay_h) and self.plug_in_delay_h >= 0):
+            problems.append(
+                Problem(f"{where}.plug_in_delay_h", f"{self.plug_in_delay_h!r} is not 0 or more")
             )
         if self.ports is not None and (
             isinstance(self.ports, bool) or not isinstance(self.ports, int) or self.ports < 1

@@ -10,7 +10,13 @@ import numpy as np
 from v2g_feeder.conventions import DayType, Policy
 from v2g_feeder.dispatch import fortnight, simulate
 from v2g_feeder.dispatch.draws import over_draws
-from v2g_feeder.fleet import draw_participation, draw_sessions, draw_vehicles, load_archetype
+from v2g_feeder.fleet import (
+    draw_participation,
+    draw_sessions,
+    draw_vehicles,
+    load_archetype,
+    plugged_in_later,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,18 +101,24 @@ class Drawn:
         """Return the sessions of every draw at a rate of plugging in."""
         if plug_in not in self._sessions:
             self._sessions[plug_in] = over_draws(
-                lambda draw: draw_sessions(
-                    self._vehicles,
-                    self._archetypes,
-                    self._months,
-                    self._rng(_SESSIONS, draw),
-                    n_days=_N_DAYS,
-                    plug_in=plug_in,
-                ),
+                lambda draw: self._drawn(draw, plug_in),
                 self._settings.draw_numbers,
                 self._settings.draws * len(self._vehicles) * _N_DAYS * 24,
             )
         return self._sessions[plug_in]
+
+    def _drawn(self, draw: int, plug_in: float) -> Sessions:
+        """Return the sessions of a draw, each plugged in as late as its fleet is."""
+        drawn = draw_sessions(
+            self._vehicles,
+            self._archetypes,
+            self._months,
+            self._rng(_SESSIONS, draw),
+            n_days=_N_DAYS,
+            plug_in=plug_in,
+        )
+        delay_h = np.array([fleet.plug_in_delay_h for fleet in self._settings.fleets] or [0.0])
+        return plugged_in_later(drawn, delay_h[self._vehicles.fleet]) if delay_h.any() else drawn
 
 
 def _over_fortnight(calendar: Calendar, season: str, values: np.ndarray) -> np.ndarray:

@@ -37,6 +37,7 @@ __all__ = ["Shapes", "fleet_power", "fleet_shapes"]
 
 _STAGGER_MINUTES: Final = 60.0
 _TRACED: Final = 4
+_BY_VEHICLE: Final = ((Policy.MANAGED, Case.EXPECTED), (Policy.EXPORT, Case.EXPECTED))
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,13 @@ class Shapes:
         kW per vehicle against the size of the fleet, see :func:`diversity`.
     traces
         A few vehicles of draw 0, step by step over the fortnight.
+    fortnight
+        By (policy, case, season): ``[draw, 2, step of the fortnight]``, what the fleet's vehicles
+        draw together and what they export together, kW, export below 0.
+    vehicle_day
+        By (policy, season), case ``expected`` only: ``[draw, vehicle, step]`` of the weekday that
+        the calendar takes out of the fortnight, kW; empty for other policies than managed charging
+        and export.
     """
 
     vehicles: Vehicles
@@ -79,6 +87,8 @@ class Shapes:
     rebound: pd.DataFrame
     diversity: pd.DataFrame
     traces: pd.DataFrame
+    fortnight: dict[tuple[str, str, str], np.ndarray]
+    vehicle_day: dict[tuple[str, str], np.ndarray]
 
     def dataset(self) -> xr.Dataset:
         """Return ``kw`` and ``kvar`` (policy, case, draw, step, point) and ``ledger_kw``.
@@ -158,6 +168,8 @@ def fleet_shapes(
     kw: dict[Run, np.ndarray] = {}
     books: dict[Run, np.ndarray] = {}
     sessions: dict[Run, int] = {}
+    fortnight: dict[tuple[str, str, str], np.ndarray] = {}
+    vehicle_day: dict[tuple[str, str], np.ndarray] = {}
     shape = (settings.draws, count, settings.calendar.n_steps)
     for season in dict.fromkeys(day.season for day in settings.calendar.days):
         for run, dispatch in simulate_season(settings, vehicles, season, load_kw, premise_kw):
@@ -170,6 +182,9 @@ def fleet_shapes(
             ended = int(dispatch.stays["shortfall_kwh"].notna().sum())
             sessions[run] = sessions.get(run, 0) + ended
             out["shortfall"].append(dispatch.shortfall.assign(**key))
+            fortnight[(*run, season)] = _drawn_and_exported(dispatch.kw)
+            if run in _BY_VEHICLE:
+                vehicle_day[run[0], season] = _weekday(settings, dispatch.kw)
             if run[1] == Case.EXPECTED:
                 rng = np.random.default_rng([settings.seed, SIZES])
                 out["diversity"].append(diversity(dispatch, rng).assign(**key))
@@ -182,6 +197,8 @@ def fleet_shapes(
         kw=kw,
         ledger=books,
         sessions=sessions,
+        fortnight=fortnight,
+        vehicle_day=vehicle_day,
         **{name: _joined(tables) for name, tables in out.items()},
     )
 
@@ -217,6 +234,18 @@ def fleet_power(
             for run, found in simulate_season(settings, vehicles, season, load_kw, premise_kw):
                 _cut(settings, season, (found.kw, of_vehicle), kw[run])
     return kw
+
+
+def _drawn_and_exported(kw: np.ndarray) -> np.ndarray:
+    """Return what vehicles draw and export together, ``[draw, 2, step]``, export below 0."""
+    return np.stack([np.maximum(kw, 0.0).sum(axis=1), np.minimum(kw, 0.0).sum(axis=1)], axis=1)
+
+
+def _weekday(settings: ShapeSettings, kw: np.ndarray) -> np.ndarray:
+    """Return the weekday that the calendar takes of each draw, ``[draw, vehicle, step]``."""
+    minutes = settings.calendar.step_minutes
+    days = [day_steps(pick_day(draw, weekend=False), minutes) for draw in settings.draw_numbers]
+    return np.stack([kw[draw][:, day] for draw, day in enumerate(days)]).astype(np.float32)
 
 
 def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:

@@ -11,7 +11,9 @@ from v2g_feeder.pilot.credit import (
     fleet_credit,
 )
 from v2g_feeder.pilot.event_check import EventCall, delivered, read_event, response, with_model
+from v2g_feeder.pilot.exceedance import stress_blocks
 from v2g_feeder.pilot.thresholds import Thresholds, default_thresholds, threshold_figures
+from v2g_feeder.pilot.timing import export_timing, timing_summary
 
 __all__ = [
     "ITEMS",
@@ -33,10 +35,13 @@ __all__ = [
     "credit_of_days",
     "default_thresholds",
     "delivered",
+    "export_timing",
     "fleet_credit",
     "rank",
     "read_event",
     "response",
+    "stress_blocks",
     "threshold_figures",
+    "timing_summary",
     "with_model",
 ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from v2g_feeder.conventions import Case, Policy
+from v2g_feeder.report.first_lines import credit_sentences, first_lines
 from v2g_feeder.report.words import (
     amount,
     criterion_name,
@@ -50,16 +51,18 @@ _WHY_RISES: Final = "who leaves before the stated departure is drawn on and leav
 
 def answer(summary: Mapping[str, Any]) -> list[str]:
     """Return the whole answer, one statement a line: what the first screen says, for a terminal."""
+    own = first_lines(summary)
     parts = [
         ("Managed charging", managed_sentences(summary)),
         ("Export", export_sentences(summary)),
+        ("Capacity credit", credit_sentences(summary)),
         ("Harm", harm_sentences(summary)),
         ("If all acted at once (bounds that ignore state of charge)", bounding_sentences(summary)),
         ("Binding limit", [f"{binding_limit(summary)}."]),
         ("Confidence", confidence_sentences(summary)),
     ]
     lines = [f"{name}: {' '.join(sentences)}" for name, sentences in parts if sentences]
-    return [headline(summary), *lines]
+    return [*own, headline(summary), *lines]
 
 
 def modelled_hours(summary: Mapping[str, Any]) -> float:

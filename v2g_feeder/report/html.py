@@ -17,6 +17,7 @@ from v2g_feeder.report.charts import (
     shape_charts,
 )
 from v2g_feeder.report.figures import COUNT_BINS, draw_counts, new_figure, svg_text
+from v2g_feeder.report.first_lines import credit_sentences, first_lines
 from v2g_feeder.report.map_data import map_data
 from v2g_feeder.report.page import MARKS, embedded, environment
 from v2g_feeder.report.places import (
@@ -105,6 +106,8 @@ def _context(result: Result) -> dict[str, Any]:
     return {
         "summary": summary,
         "manifest": result.manifest,
+        "own": first_lines(summary),
+        "credit": credit_sentences(summary),
         "headline": answer.headline(summary),
         "managed": answer.managed_sentences(summary),
         "export": answer.export_sentences(summary),

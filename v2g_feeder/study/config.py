@@ -29,7 +29,9 @@ from v2g_feeder.loadshape.placement import Place
 from v2g_feeder.screening import Limits, is_file_name, load_limits
 from v2g_feeder.study.hosting_section import HostingSection
 from v2g_feeder.study.protection import ProtectionSection  # noqa: TC001  # pydantic reads it
+from v2g_feeder.study.ramp import RampSection  # noqa: TC001  # pydantic reads it
 from v2g_feeder.study.sections import Section, section_problems
+from v2g_feeder.study.solar import SolarSection  # noqa: TC001  # pydantic reads it
 from v2g_feeder.study.yaml_file import read_yaml
 
 if TYPE_CHECKING:
@@ -42,6 +44,15 @@ _NAME: Final = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+def window_hours(window: str) -> tuple[float, float]:
+    """Return the start and end of ``17:00-21:00`` in hours."""
+    match = _WINDOW.match(window)
+    if not match:
+        raise ValueError(f'window {window!r} does not read as "17:00-21:00"')
+    a, b, c, d = (int(part) for part in match.groups())
+    return a + b / 60, c + d / 60
 
 
 class SecondariesSection(Section):
@@ -67,6 +78,8 @@ class FeederSection(Section):
 
     model: str
     """A shipped feeder (ieee13, ieee34, ieee37, ieee123) or the path of an OpenDSS master file."""
+    source_pu: Positive | None = None
+    """Voltage of the source, per unit; left out, the model's."""
     secondaries: SecondariesSection | None = None
     """Services under medium-voltage loads; left out, customers connect where the model's loads do.
     ``{}`` takes the defaults."""
@@ -193,6 +206,8 @@ class FleetSection(Section):
     enrolled: Share | None = None
     """Share of this fleet that is contracted, in every participation case; left out, the case's.
     A depot's operator signs for all of it."""
+    plug_in_delay_h: NotNegative = 0.0
+    """Hours by which drivers plug in after they have come: late arrivals."""
     site_import_kw: Positive | None = None
     """Most that the chargers of the site may draw together, kW."""
     site_export_kw: NotNegative | None = None
@@ -233,6 +248,7 @@ class FleetSection(Section):
             efficiency_discharge=self.efficiency_discharge,
             ports=self.ports,
             enrolled=self.enrolled,
+            plug_in_delay_h=self.plug_in_delay_h,
             site_import_kw=self.site_import_kw,
             site_export_kw=self.site_export_kw,
         )
@@ -253,9 +269,6 @@ class ExportSection(Section):
 
     @model_validator(mode="after")
     def _window_reads(self) -> ExportSection:
-        match = _WINDOW.match(self.window)
-        if not match:
-            raise ValueError(f'window {self.window!r} does not read as "17:00-21:00"')
         start, end = self.hours
         if max(start, end) > 24 or start in (end, 24):
             raise ValueError(f"window {self.window!r} is not a part of a day")
@@ -264,10 +277,7 @@ class ExportSection(Section):
     @property
     def hours(self) -> tuple[float, float]:
         """Start and end in hours."""
-        match = _WINDOW.match(self.window)
-        assert match is not None  # noqa: S101  # validated
-        a, b, c, d = (int(part) for part in match.groups())
-        return a + b / 60, c + d / 60
+        return window_hours(self.window)
 
     def event(self) -> Event:
         """Return the stage's event."""
@@ -371,6 +381,30 @@ class ScreeningSection(Section):
     """Largest loading, percent of the basis; left out, the preset's."""
 
 
+class CreditSection(Section):
+    """What can be counted on at the hours of system or feeder stress."""
+
+    window: str | None = None
+    """Hours of stress, quoted: ``"17:00-20:00"``; left out, those round the peak of the base
+    load."""
+    contract_kw: Positive | None = None
+    """What the fleet's contract promises, kW."""
+    evidence: Literal["untested", "lab", "field"] = "untested"
+    """What the response of vehicles and aggregator rests on."""
+
+    @model_validator(mode="after")
+    def _window_reads(self) -> CreditSection:
+        hours = self.hours
+        if hours is not None and hours[1] <= hours[0]:
+            raise ValueError(f"window {self.window!r} has to end on the day on which it begins")
+        return self
+
+    @property
+    def hours(self) -> tuple[float, float] | None:
+        """Start and end in hours."""
+        return None if self.window is None else window_hours(self.window)
+
+
 class PowerFlowSection(Section):
     """How states are solved; see ``studies/README.md``, Engines."""
 
@@ -392,6 +426,8 @@ class StudySection(Section):
     feeder: FeederSection
     base_load: BaseLoadSection = Field(default_factory=BaseLoadSection)
     calendar: CalendarSection = Field(default_factory=CalendarSection)
+    solar: list[SolarSection] = Field(default_factory=list)
+    """Photovoltaic arrays beside what the model holds."""
     fleets: list[FleetSection] = Field(default_factory=list)
     dispatch: DispatchSection = Field(default_factory=DispatchSection)
     participation: list[str] = Field(
@@ -404,6 +440,10 @@ class StudySection(Section):
     """Participation cases of your own, by name."""
     screening: ScreeningSection = Field(default_factory=ScreeningSection)
     protection: ProtectionSection | None = None
+    ramp: RampSection | None = None
+    """First limit of a rising export, by reverse mode, re-phased and with other set points."""
+    credit: CreditSection = Field(default_factory=CreditSection)
+    """Capacity credit."""
     power_flow: PowerFlowSection = Field(default_factory=PowerFlowSection)
     hosting: HostingSection = Field(default_factory=HostingSection)
     draws: int = Field(default=10, ge=1, le=10_000)
@@ -536,6 +576,11 @@ class Study:
         ]
         for number, fleet in enumerate(self.fleets):
             problems += fleet.validate(f"fleets[{number}]")
+        arrays = [array.name.lower() for array in self.content.solar]
+        for number, array in enumerate(self.content.solar):
+            problems += array.array().validate(f"solar[{number}]")
+            if array.name.lower() in arrays[:number]:
+                problems.append(Problem("solar", f"the name {array.name!r} stands twice"))
         problems += self._case_problems()
         problems += self.programme.validate("dispatch")
         if problems:

@@ -25,6 +25,7 @@ from v2g_feeder.loadshape import no_points
 from v2g_feeder.powerflow.opendss import Circuit, Runner
 from v2g_feeder.powerflow.solution import Observed, Reason
 from v2g_feeder.screening import Screen
+from v2g_feeder.study.solar import with_solar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -115,6 +116,9 @@ def prepare_feeder(study: Study) -> FeederStage:
         secondaries = build_secondaries(bare, settings)
         commands, customers = (*commands, *secondaries.commands), secondaries.customers
         base = replace(base, shape_of=_renamed(base.shape_of, secondaries.loads))
+    source_pu = study.content.feeder.source_pu
+    if source_pu is not None:
+        commands = (f"Edit Vsource.source pu={source_pu:g}", *commands)
     circuit = Circuit(
         master=study.model,
         commands=commands,
@@ -133,6 +137,12 @@ def prepare_feeder(study: Study) -> FeederStage:
         head = _match_head(runner, study, head, notes)
     if study.content.base_load.head_peak_kw is not None:
         head = _scale_to_peak(runner, study, study.content.base_load.head_peak_kw, head, notes)
+    circuit = runner.circuit
+    if study.content.solar:
+        circuit = with_solar(study, circuit, runner.feeder)
+        runner = Runner(engine, circuit, study.limits.reverse_flow_kw)
+        head = _solve_base(runner, study)
+        notes.append("generation of the study's arrays comes on top of the calibrated base load")
     if (head["reason"] > Reason.FLAGGED).all():
         raise FeederError(_unsolved(study, head, runner.probe.observed, scanned.names))
     findings = list(runner.feeder.findings)
@@ -150,7 +160,7 @@ def prepare_feeder(study: Study) -> FeederStage:
             )
         )
     return FeederStage(
-        circuit=runner.circuit,
+        circuit=circuit,
         feeder=runner.feeder,
         observed=runner.probe.observed,
         customers=customers,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from v2g_feeder.study.feeder_stage import FeederStage
 
 __all__ = [
+    "PLACES",
     "FleetStage",
     "bounding_power",
     "place_fleets",
@@ -173,7 +174,12 @@ def as_stored(kw: np.ndarray) -> np.ndarray:
 
 
 def place_fleets(
-    study: Study, feeder: FeederStage, vehicles: Sequence[int], rng: np.random.Generator
+    study: Study,
+    feeder: FeederStage,
+    vehicles: Sequence[int],
+    rng: np.random.Generator,
+    *,
+    phases: str | None = None,
 ) -> tuple[pd.DataFrame, np.ndarray]:
     """Return the points of all fleets and the point of each vehicle.
 
@@ -186,6 +192,8 @@ def place_fleets(
         stand where the first of a larger one do.
     rng
         Spawned once a fleet.
+    phases
+        Takes the place of what the study says of every fleet's.
 
     Raises
     ------
@@ -197,12 +205,15 @@ def place_fleets(
     problems: list[Problem] = []
     for number, fleet in enumerate(study.content.fleets):
         where = f"{study.path}: fleets[{number}].place"
+        place = fleet.place.settings()
+        if phases is not None:
+            place = replace(place, phases=phases)
         try:
             placed = place_fleet(
                 feeder.feeder,
                 feeder.customers,
                 vehicles[number],
-                fleet.place.settings(),
+                place,
                 streams[number],
                 where,
             )

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from v2g_feeder.store import claim_folder, empty_folder
 from v2g_feeder.study.feeder_stage import FeederStage, prepare_feeder
 from v2g_feeder.study.fleet_stage import FleetStage, prepare_fleet
+from v2g_feeder.study.pilot_figures import pilot_tables
 from v2g_feeder.study.power_flow import DEADLINE_S, solve_study
 from v2g_feeder.study.protection import screen_study
+from v2g_feeder.study.ramp import what_the_feeder_takes
 from v2g_feeder.study.units import Plan, write_plan
 from v2g_feeder.workers import default_workers, run_alone
 
@@ -77,10 +79,12 @@ def run_study(
     tell("fleet", 0, 1)
     fleet = prepare_fleet(study, feeder)
     protection = screen_study(study, feeder, fleet)
+    workers = workers or default_workers()
+    ramp = what_the_feeder_takes(study, feeder, fleet, workers)
+    pilot = pilot_tables(study, feeder, fleet, ramp)
     units_folder = empty_folder(out)
     circuit = replace(feeder.circuit, points=fleet.points)
     write_plan(Plan(circuit, study.limits.reverse_flow_kw, fleet.kw), units_folder)
-    workers = workers or default_workers()
     reduced, use = solve_study(study, feeder, fleet, out, units_folder, workers, tell)
     tell("report", 0, 1)
     summary = write_results(
@@ -93,6 +97,7 @@ def run_study(
         workers=workers,
         command=command,
         protection=protection,
+        pilot=pilot,
     )
     shutil.rmtree(units_folder)
     tell("report", 1, 1)

@@ -21,6 +21,7 @@ from v2g_feeder.loadshape import held_in
 from v2g_feeder.powerflow.solution import Reason
 from v2g_feeder.screening import unknowns
 from v2g_feeder.store import SCHEMA_VERSION
+from v2g_feeder.study.solar import SOLAR_NAME, solar_assumptions, solar_summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,6 +61,7 @@ def summarise(
         "conditions": [*_conditions(study, feeder), *_engine(use)],
         "engine": use.record(),
         "head": _head(study, reduced),
+        "solar": solar_summary(study, feeder, fleet, reduced),
         "events": _events(study, fleet, reduced),
         "harm_and_relief": records(reduced.relief),
         "harm_and_relief_no_ev": records(reduced.relief_no_ev),
@@ -95,13 +97,14 @@ def records(table: pd.DataFrame) -> list[dict[str, Any]]:
 def feeder_figures(study: Study, feeder: FeederStage) -> dict[str, Any]:
     """Return the feeder in figures."""
     tables = feeder.feeder
+    loads = tables.loads[~tables.loads["name"].str.startswith(f"{SOLAR_NAME}_")]
     return {
         "model": study.content.feeder.model,
         "circuit": tables.name,
         "buses": len(tables.buses),
         "nodes": len(tables.nodes),
-        "loads": len(tables.loads),
-        "load_kw": float(tables.loads["kw"].sum()),
+        "loads": len(loads),
+        "load_kw": float(loads["kw"].sum()),
         "customers": len(feeder.customers),
         "secondaries": study.content.feeder.secondaries is not None,
         "regulators": len(tables.regulators),
@@ -138,6 +141,8 @@ def study_figures(study: Study, fleet: FleetStage) -> dict[str, Any]:
             "days": export.days,
         },
         "limits": study.limits.name,
+        "contract_kw": content.credit.contract_kw,
+        "stress_window": content.credit.window,
     }
 
 
@@ -160,6 +165,8 @@ def _conditions(study: Study, feeder: FeederStage) -> list[dict[str, str]]:
         if len(tables.capacitors)
         else "none in the model"
     )
+    source_pu = study.content.feeder.source_pu
+    source = "as the model states it" if source_pu is None else f"{source_pu:g} pu"
     places = "; ".join(
         f"{fleet.name}: by {fleet.place.by}, phases {fleet.place.phases}"
         for fleet in study.content.fleets
@@ -173,8 +180,8 @@ def _conditions(study: Study, feeder: FeederStage) -> list[dict[str, str]]:
         },
         {"condition": "regulators", "value": regulators},
         {"condition": "capacitors", "value": capacitors},
-        {"condition": "source voltage", "value": "as the model states it, the same at every step"},
-        {"condition": "existing generation", "value": "as the model states it"},
+        {"condition": "source voltage", "value": f"{source}, the same at every step"},
+        {"condition": "existing generation", "value": _generation(study)},
         {
             "condition": "placement",
             "value": (places or "no vehicles") + "; one realisation, drawn "
@@ -182,6 +189,14 @@ def _conditions(study: Study, feeder: FeederStage) -> list[dict[str, str]]:
         },
         {"condition": "chargers", "value": "constant power at unity power factor"},
     ]
+
+
+def _generation(study: Study) -> str:
+    """Return what generates beside the chargers."""
+    own = ", ".join(f"{one.name} {one.kw:g} kW at {one.bus}" for one in study.content.solar)
+    return (
+        f"as the model states it, and {own} under a clear sky" if own else "as the model states it"
+    )
 
 
 def _engine(use: EngineUse) -> list[dict[str, str]]:
@@ -252,7 +267,7 @@ def event_steps(study: Study) -> tuple[np.ndarray, np.ndarray]:
     weekend = (steps["day_type"] == "weekend").to_numpy()
     on = steps["season"].map(study.has_event).to_numpy(bool)
     if export.days != "all":
-        on &= weekend == (export.days == "weekends")
+        on = on & (weekend == (export.days == "weekends"))
     inside = (hour >= start) & (hour < end)
     later = hour >= end
     if end < start:  # over midnight: its morning part is the end of the event of the day before
@@ -464,7 +479,7 @@ def _given(row: dict[str, Any], value: Any) -> dict[str, Any]:
 
 def _assumptions(study: Study) -> list[dict[str, Any]]:
     """Return every default in force with its source; what the study sets says so."""
-    rows = fleet_assumptions(study)
+    rows = [*fleet_assumptions(study), *solar_assumptions(study)]
     if study.content.feeder.secondaries is not None:
         given = study.content.feeder.secondaries.model_dump(exclude_none=True)
         rows += [

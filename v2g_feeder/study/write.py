@@ -19,10 +19,12 @@ from v2g_feeder.feeder.engine import engine_version
 from v2g_feeder.report.html import write_report
 from v2g_feeder.store import csv_text, file_sha256, write_json, write_text
 from v2g_feeder.study.package import export_case, write_parts
+from v2g_feeder.study.pilot_figures import recharging
 from v2g_feeder.study.protection import protection_summary
-from v2g_feeder.study.summary import summarise
+from v2g_feeder.study.summary import records, summarise
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import pandas as pd
@@ -57,6 +59,7 @@ def write_results(
     workers: int,
     command: str,
     protection: pd.DataFrame | None = None,
+    pilot: Mapping[str, pd.DataFrame] | None = None,
 ) -> dict[str, Any]:
     """Write tables, arrays' labels, package, report, manifest and summary.
 
@@ -67,6 +70,7 @@ def write_results(
     """
     _write_places(out / "results.nc", feeder, reduced)
     tables = {"violations": reduced.violations, "hourly": reduced.hourly}
+    tables |= pilot or {}
     if protection is not None:
         protection = printed(protection, feeder)
         tables["protection"] = protection
@@ -78,6 +82,11 @@ def write_results(
         out / "study.yaml", yaml.safe_dump(study.resolved(), sort_keys=False, allow_unicode=True)
     )
     summary = summarise(study, feeder, fleet, reduced, use)
+    summary["pilot"] = {
+        name: records(printed(table, feeder))
+        for name, table in (pilot or {}).items()
+        if name != "events"
+    } | {"recharging": recharging(study, fleet, reduced)}
     summary["protection"] = protection_summary(study, protection)
     summary["content_sha256"] = reduced.content.hexdigest()
     write_parts(replace(feeder.circuit, points=fleet.points), out / "opendss")

@@ -1,0 +1,217 @@
+"""What the feeder takes of a fleet's export: the ``ramp`` section of a study, and its stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import numpy as np
+from pydantic import Field
+
+from v2g_feeder.conventions import Criterion
+from v2g_feeder.feeder.engine import shared_engine
+from v2g_feeder.hosting import Conditions, ReverseMode
+from v2g_feeder.hosting.ramp import first_limit
+from v2g_feeder.loadshape import by_point
+from v2g_feeder.powerflow.opendss import Runner
+from v2g_feeder.screening import Screen
+from v2g_feeder.study.fleet_stage import PLACES, place_fleets
+from v2g_feeder.study.sections import Section
+from v2g_feeder.workers import run_units
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pandas as pd
+
+    from v2g_feeder.feeder.model import Feeder
+    from v2g_feeder.powerflow.opendss import Circuit
+    from v2g_feeder.screening import Limits
+    from v2g_feeder.study.config import Study
+    from v2g_feeder.study.feeder_stage import FeederStage
+    from v2g_feeder.study.fleet_stage import FleetStage
+
+__all__ = [
+    "AS_STUDIED",
+    "BALANCED",
+    "Ramp",
+    "RampSection",
+    "ramp_of",
+    "ramps_of",
+    "what_the_feeder_takes",
+]
+
+AS_STUDIED: Final = "as studied"
+BALANCED: Final = "phases balanced"
+_DEADLINE_S: Final = 600.0
+
+
+class RampSection(Section):
+    """All chargers that may export do so together, more and more, until a limit is broken."""
+
+    reverse_modes: list[Annotated[ReverseMode, Field(strict=False)]] = Field(
+        default_factory=lambda: [ReverseMode.AS_MODEL], min_length=1
+    )
+    """Reverse modes of the regulators to compare: ``as_model``, ``locked_forward``, ``neutral``,
+    ``bidirectional``, ``cogeneration``."""
+    balanced: bool = False
+    """Whether to ask again with the chargers spread over the phases of their buses."""
+    vreg_v: float | None = Field(default=None, allow_inf_nan=False)
+    """Whether to ask again with every regulator's set point moved by this many volts (on its
+    120 V scale)."""
+
+
+@dataclass(frozen=True)
+class Ramp:
+    """One ramp: a feeder with its points, on the steps of one day's events.
+
+    Parameters
+    ----------
+    circuit
+        With the commands of the variation; ``steps_per_day`` are the steps of the event.
+    rating_kw
+        Of each point.
+    first_step
+        Of the calendar.
+    key
+        What the row says beside the answer.
+    criteria
+        That count; all where empty.
+    """
+
+    circuit: Circuit
+    rating_kw: np.ndarray
+    first_step: int
+    key: dict[str, Any]
+    criteria: tuple[str, ...] = ()
+
+    def scaled(self, share: float) -> Ramp:
+        """Return the ramp of chargers of another rating."""
+        rating = share * self.rating_kw
+        return replace(self, rating_kw=rating, key=self.key | {"rating_kw": float(rating.sum())})
+
+
+def what_the_feeder_takes(
+    study: Study, feeder: FeederStage, fleet: FleetStage, workers: int
+) -> list[dict[str, Any]]:
+    """Return the first limit of a rising export, a row a day of events, mode and change.
+
+    Without a ``ramp`` section the days are each season's first extreme one (peak day, or the first
+    there is); with one all days with events are asked, for over-voltage too.
+
+    Returns
+    -------
+    list of dict
+        ``season, day_type, reverse_mode, change, asked`` (``any`` or ``over_voltage``),
+        ``rating_kw``, the columns of :class:`~v2g_feeder.hosting.ramp.FirstLimit` and ``hour``.
+    """
+    if study.event is None or not len(fleet.vehicles):
+        return []
+    ramps = list(ramps_of(study, feeder, fleet))
+    work = [
+        (number, (one, study.limits, study.limits.reverse_flow_kw))
+        for number, one in enumerate(ramps)
+    ]
+    rows: dict[int, dict[str, Any]] = {}
+    for outcome in run_units(ramp_of, work, workers=workers, deadline_s=_DEADLINE_S):
+        key = ramps[outcome.key].key
+        rows[outcome.key] = outcome.result or key | {"lost": outcome.lost}
+    return [rows[number] for number in sorted(rows)]
+
+
+def ramp_of(one: Ramp, limits: Limits, reverse_limits_kw: dict[str, float]) -> dict[str, Any]:
+    """Run one ramp; in a process of its own, since it loads the engine."""
+    runner = Runner(shared_engine(), one.circuit, reverse_limits_kw)
+    steps = one.circuit.steps_per_day
+    found = first_limit(
+        lambda kw: runner.run(one.first_step, kw, sudden=not one.criteria),
+        Screen(runner.probe.observed, limits),
+        one.rating_kw,
+        steps,
+        season=one.key["season"],
+        criteria=one.criteria,
+    )
+    hour = one.key["from_h"] + found.step * one.circuit.step_hours
+    return one.key | found._asdict() | {"hour": hour if found.step >= 0 else np.nan}
+
+
+def ramps_of(study: Study, feeder: FeederStage, fleet: FleetStage) -> Iterator[Ramp]:
+    """Yield the ramps of a study with events."""
+    section = study.content.ramp
+    asked = section or RampSection()
+    event = study.event
+    assert event is not None  # noqa: S101  # the caller's test
+    end_h = event.end_h if event.end_h > event.start_h else 24.0
+    step_hours = study.calendar.step_hours
+    steps = round((end_h - event.start_h) / step_hours)
+    placements = {AS_STUDIED: (fleet.points, fleet.of_vehicle)}
+    if asked.balanced:
+        placements[BALANCED] = _balanced(study, feeder)
+    commands = {AS_STUDIED: ()} | (
+        {} if asked.vreg_v is None else _moved(feeder.feeder, asked.vreg_v)
+    )
+    changes = [(name, points, commands[AS_STUDIED]) for name, points in placements.items()]
+    changes += [(name, placements[AS_STUDIED], extra) for name, extra in commands.items() if extra]
+    for number in _days(study, every=section is not None):
+        day = study.calendar.days[number]
+        first = number * study.calendar.steps_per_day + round(event.start_h / step_hours)
+        for mode in asked.reverse_modes:
+            own = Conditions(reverse_mode=mode).commands(feeder.feeder)
+            for change, (points, of_vehicle), extra in changes:
+                rating = _rating(fleet, of_vehicle, len(points))
+                circuit = replace(
+                    feeder.circuit,
+                    commands=(*feeder.circuit.commands, *own, *extra),
+                    points=points,
+                    steps_per_day=steps,
+                )
+                key = {
+                    "season": day.season,
+                    "day_type": str(day.day_type),
+                    "from_h": event.start_h,
+                    "to_h": end_h,
+                    "reverse_mode": str(mode),
+                    "change": change,
+                    "rating_kw": float(rating.sum()),
+                }
+                plain = change == AS_STUDIED and mode == asked.reverse_modes[0]
+                if plain:
+                    yield Ramp(circuit, rating, first, key | {"asked": "any"})
+                if section is not None:
+                    only = (str(Criterion.OVER_VOLTAGE),)
+                    yield Ramp(circuit, rating, first, key | {"asked": only[0]}, only)
+
+
+def _days(study: Study, *, every: bool) -> list[int]:
+    """Return the days with events that are asked."""
+    found: dict[str, list[int]] = {}
+    order = ["peak_day", "weekday", "weekend", "min_day"]
+    days = study.calendar.days
+    for number in sorted(range(len(days)), key=lambda n: order.index(str(days[n].day_type))):
+        if study.has_event(days[number].season):
+            found.setdefault(days[number].season, []).append(number)
+    return sorted(number for group in found.values() for number in (group if every else group[:1]))
+
+
+def _rating(fleet: FleetStage, of_vehicle: np.ndarray, points: int) -> np.ndarray:
+    """Return the export rating of each point of the vehicles that may export."""
+    vehicles = fleet.vehicles
+    return by_point(of_vehicle, vehicles.export_kw * vehicles.permitted * vehicles.accepted, points)
+
+
+def _balanced(study: Study, feeder: FeederStage) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return points and the point of each vehicle with all fleets balanced over the phases."""
+    counts = [fleet.vehicles for fleet in study.fleets_for(len(feeder.customers))]
+    rng = np.random.default_rng([study.content.seed, PLACES])
+    return place_fleets(study, feeder, counts, rng, phases="balanced")
+
+
+def _moved(feeder: Feeder, volts: float) -> dict[str, tuple[str, ...]]:
+    """Return the commands that move every regulator's set point."""
+    way = "lower" if volts < 0 else "higher"
+    return {
+        f"regulators {abs(volts):g} V {way}": tuple(
+            f"Edit RegControl.{row.control} vreg={row.vreg + volts:g}"
+            for row in feeder.regulators.itertuples()
+        )
+    }
