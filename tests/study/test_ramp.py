@@ -19,7 +19,7 @@ from v2g_feeder.study.fleet_stage import place_fleets
 from v2g_feeder.study.ramp import AS_STUDIED, BALANCED, ramp_of, ramps_of
 
 STUDY = Path(__file__).parents[2] / "studies" / "weak_end_of_line.yaml"
-MODES = [mode for mode in ReverseMode if mode != ReverseMode.AS_MODEL]
+MODES = [mode for mode in ReverseMode if mode not in (ReverseMode.AS_MODEL, ReverseMode.UNKNOWN)]
 VMAX = 1.05
 
 

@@ -53,7 +53,7 @@ class RampSection(Section):
         default_factory=lambda: [ReverseMode.AS_MODEL], min_length=1
     )
     """Reverse modes of the regulators to compare: ``as_model``, ``locked_forward``, ``neutral``,
-    ``bidirectional``, ``cogeneration``."""
+    ``bidirectional``, ``cogeneration``; ``unknown`` compares all but the first."""
     balanced: bool = False
     """Whether to ask again with the chargers spread over the phases of their buses."""
     vreg_v: float | None = Field(default=None, allow_inf_nan=False)
@@ -152,10 +152,17 @@ def ramps_of(study: Study, feeder: FeederStage, fleet: FleetStage) -> Iterator[R
     )
     changes = [(name, points, commands[AS_STUDIED]) for name, points in placements.items()]
     changes += [(name, placements[AS_STUDIED], extra) for name, extra in commands.items() if extra]
+    modes = list(
+        dict.fromkeys(
+            one.reverse_mode
+            for mode in asked.reverse_modes
+            for one in Conditions(reverse_mode=mode).alternatives(feeder.feeder)
+        )
+    )
     for number in _days(study, every=section is not None):
         day = study.calendar.days[number]
         first = number * study.calendar.steps_per_day + round(event.start_h / step_hours)
-        for mode in asked.reverse_modes:
+        for mode in modes:
             own = Conditions(reverse_mode=mode).commands(feeder.feeder)
             for change, (points, of_vehicle), extra in changes:
                 rating = _rating(fleet, of_vehicle, len(points))
@@ -174,7 +181,7 @@ def ramps_of(study: Study, feeder: FeederStage, fleet: FleetStage) -> Iterator[R
                     "change": change,
                     "rating_kw": float(rating.sum()),
                 }
-                plain = change == AS_STUDIED and mode == asked.reverse_modes[0]
+                plain = change == AS_STUDIED and mode == modes[0]
                 if plain:
                     yield Ramp(circuit, rating, first, key | {"asked": "any"})
                 if section is not None:
