@@ -11,11 +11,12 @@ import numpy as np
 
 from v2g_feeder.compiled import compiled
 from v2g_feeder.hosting.hunt import INVALID, Hunt, Rules, begin, learn, no_hunt
-from v2g_feeder.powerflow.kernels import CONVERGED, Work
+from v2g_feeder.powerflow.mixing import CONVERGED
 from v2g_feeder.powerflow.rows import WIDTH
 
 if TYPE_CHECKING:
     from v2g_feeder.hosting.candidates import Terminals
+    from v2g_feeder.powerflow.kernels import Work
 
 __all__ = ["Lanes", "lanes", "load", "turn"]
 

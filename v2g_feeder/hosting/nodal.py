@@ -21,7 +21,7 @@ from v2g_feeder.hosting.bounds import Bounds, parts_of, read_values
 from v2g_feeder.hosting.candidates import SLOTS, Terminals, terminals
 from v2g_feeder.hosting.hunt import INVALID, Rules
 from v2g_feeder.hosting.lanes import Lanes, lanes, load, turn
-from v2g_feeder.powerflow.kernels import CONVERGED
+from v2g_feeder.powerflow.mixing import CONVERGED
 from v2g_feeder.powerflow.rows import WIDTH
 from v2g_feeder.powerflow.solution import Reason
 

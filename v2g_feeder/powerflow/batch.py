@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from v2g_feeder.compiled import packed
 from v2g_feeder.powerflow.border import border_of, invert
-from v2g_feeder.powerflow.controls import Seen, control_work, packed, sample
+from v2g_feeder.powerflow.controls import Seen, control_work, sample
 from v2g_feeder.powerflow.factor import factorise
 from v2g_feeder.powerflow.kernels import (
-    CONVERGED,
     CURVE_HALF,
     CURVE_MIDDLE,
     DEGREE,
@@ -32,6 +32,7 @@ from v2g_feeder.powerflow.kernels import (
     solve_block,
 )
 from v2g_feeder.powerflow.loads import CVR, IMPEDANCE, POWER, LoadTable, multiplier
+from v2g_feeder.powerflow.mixing import CONVERGED, NUMBERS
 from v2g_feeder.powerflow.readings import (
     Check,
     judge,
@@ -194,9 +195,10 @@ class BatchSolver:
         self._factor, self.place, left = factorise(network, fed[fed >= 0])
         self._border = border_of(network, left)
         regulators, banks = controls(self.place)
-        self._regulators, self._banks = packed(regulators), packed(banks)
+        self._regulators, self._banks = (packed(item._asdict()) for item in (regulators, banks))
         self._arrays = loads.arrays(self.place)
-        self._fast = fast_of(loads)
+        fast, self._curves = fast_of(loads)
+        self._fast = packed(fast._asdict())
         self._places = places(network, probe, self.place)
         size = len(self.place)
         self._source = np.zeros(size + 1, complex)
@@ -263,11 +265,11 @@ class BatchSolver:
         shapes = {
             "re": (size,), "im": (size,), "load_re": (loads,), "load_im": (loads,),
             "border_re": (tied, tied), "border_im": (tied, tied),
-            "kw": (self._rows + 1,), "kvar": (self._rows + 1,), "hold": (1,), "change": (1,),
-            "amps_re": (size,), "amps_im": (size,), "sums": (7,), "mix": (2,),
+            "kw": (self._rows + 1,), "kvar": (self._rows + 1,), "sums": (NUMBERS,),
+            "amps_re": (size,), "amps_im": (size,),
             "found_re": (kept,), "found_im": (kept,), "past": (8 * -(-loads // SAMPLED),),
         }  # fmt: skip
-        whole = {"status", "iterations", "since"}
+        whole = {"status", "iterations"}
         work = Work(
             **{
                 name: np.zeros((*shapes.get(name, ()), WIDTH), np.int64 if name in whole else float)
@@ -330,6 +332,7 @@ class BatchSolver:
                 self._factor,
                 self._arrays,
                 self._fast,
+                self._curves,
                 work,
                 own.settled,
                 self._feed,
@@ -350,7 +353,7 @@ class BatchSolver:
         read_currents(at.amps, at.amps_first, at.amps_element, own.taps, seen, loading)
         read_powers(at.flows, at.flow_first, at.flow_node, own.taps, seen, flows[1:])
         check = Check(*np.empty((len(Check._fields), 1, WIDTH)))
-        load_check(self._arrays, self._fast, self.loads.charger, work, check)
+        load_check(self._arrays, self._fast, self._curves, work, check)
         head, drawn = self._head_kva(work), check.drawn_kw[0]
         flows[0] = head.real
         reason = judge(check, v_pu, np.isfinite(head) & np.isfinite(drawn))
@@ -427,8 +430,17 @@ class BatchSolver:
         return total / 1e3
 
 
-def fast_of(loads: LoadTable) -> Fast:
-    """Say how each load phase is evaluated for a row of states."""
+def fast_of(loads: LoadTable) -> tuple[Fast, np.ndarray]:
+    """Say how each load phase is evaluated for a row of states.
+
+    Returns
+    -------
+    Fast
+        By load phase.
+    ndarray
+        The polynomials of model 4: coefficients by power of
+        ``(v^2 - CURVE_MIDDLE) / CURVE_HALF``, ``[curve, power]``.
+    """
     count = len(loads)
     kind = np.ones(count, np.int64)
     kind[loads.model == POWER] = 0
@@ -456,7 +468,7 @@ def fast_of(loads: LoadTable) -> Fast:
     curves = np.zeros((max(len(exponents), 1), DEGREE + 1))
     for row, exponent in enumerate(exponents):
         curves[row] = _curve(float(exponent))
-    return Fast(kind, shares, curve, curves, above, low, limit, high)
+    return Fast(kind, shares, curve, above, low, limit, high), curves
 
 
 def _steady(loads: LoadTable) -> bool:

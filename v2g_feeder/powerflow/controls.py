@@ -14,12 +14,13 @@ import numpy as np
 
 from v2g_feeder.compiled import compiled
 from v2g_feeder.errors import FeederError
-from v2g_feeder.powerflow.kernels import CONVERGED, Work
+from v2g_feeder.powerflow.mixing import CONVERGED
 from v2g_feeder.powerflow.rows import WIDTH
 
 if TYPE_CHECKING:
     from v2g_feeder.feeder.engine import Engine
     from v2g_feeder.feeder.model import Feeder
+    from v2g_feeder.powerflow.kernels import Work
     from v2g_feeder.powerflow.network import Network
 
 __all__ = [
@@ -28,7 +29,6 @@ __all__ = [
     "RegulatorControls",
     "Seen",
     "control_work",
-    "packed",
     "read_controls",
     "sample",
 ]
@@ -190,21 +190,6 @@ class Seen(NamedTuple):
 
     re: np.ndarray
     im: np.ndarray
-
-
-def packed(controls: RegulatorControls | CapacitorControls) -> Any:
-    """Return controls as one array of records, which compiled code reads by the same names.
-
-    As thirty arrays they would be sixty arguments of every function, and take a minute to compile.
-    """
-    fields = [
-        (name, values.dtype, values.shape[1:])
-        for name, values in zip(controls._fields, controls, strict=True)
-    ]
-    found = np.zeros(len(controls[0]), np.dtype(fields, align=True))
-    for name, values in zip(controls._fields, controls, strict=True):
-        found[name] = values
-    return found
 
 
 def control_work(regulators: int, banks: int) -> ControlWork:

@@ -14,8 +14,8 @@ import numpy as np
 
 from v2g_feeder.powerflow.batch import BatchSolver, Bench
 from v2g_feeder.powerflow.controls import read_controls
-from v2g_feeder.powerflow.kernels import CONVERGED
 from v2g_feeder.powerflow.loads import injections, load_table
+from v2g_feeder.powerflow.mixing import CONVERGED
 from v2g_feeder.powerflow.network import read_network
 from v2g_feeder.powerflow.opendss import EV_NAME, MIN_EXPORT_KW
 from v2g_feeder.powerflow.rows import WIDTH

@@ -19,7 +19,28 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from v2g_feeder.compiled import compiled, inlined
-from v2g_feeder.powerflow.loads import LoadArrays, multiplier
+from v2g_feeder.powerflow.loads import LoadTable, multiplier
+from v2g_feeder.powerflow.mixing import (
+    ANSWERS,
+    ASKED,
+    BEST,
+    CHANGE,
+    FAILED,
+    GIVEN,
+    HOLD,
+    MIX_ONE,
+    MIX_TWO,
+    ONE_LEFT,
+    ONE_ONE,
+    ONE_TWO,
+    RATE,
+    RUNNING,
+    SINCE,
+    TWO_LEFT,
+    TWO_TWO,
+    judge_states,
+    weigh,
+)
 from v2g_feeder.powerflow.rows import (
     WIDTH,
     all_of,
@@ -37,19 +58,13 @@ if TYPE_CHECKING:
     from v2g_feeder.powerflow.factor import Factor
 
 __all__ = [
-    "CONVERGED", "CURVE_HALF", "CURVE_MIDDLE", "DEGREE", "FAILED", "Fast", "Work", "by_rows",
+    "CURVE_HALF", "CURVE_MIDDLE", "DEGREE", "SAMPLED", "Fast", "Rules", "Source", "Work", "by_rows",
     "fill",
     "one_by_one", "solve_block",
 ]  # fmt: skip
 
-RUNNING, CONVERGED, FAILED = 0, 1, 2
-_STALLED: Final = 25  # iterations without progress after which a state is given up
-_PROGRESS: Final = 0.9
-_LEAST_RATE: Final = 0.1
-_DEPENDENT: Final = 1e-10  # of their product: two differences that are one
 SAMPLED: Final = 4
 """One load phase in so many decides how a state's voltages are mixed."""
-ONE_ONE, ONE_TWO, TWO_TWO, ONE_LEFT, TWO_LEFT, ASKED, GIVEN = range(7)  # rows of sums
 DEGREE: Final = 18
 CURVE_MIDDLE, CURVE_HALF = 1.04, 0.4  # v^2 from 0.8^2 to 1.2^2, where model 4 is a polynomial
 
@@ -64,9 +79,7 @@ class Fast(NamedTuple):
     shares
         Of kind 1, ``[load phase, 6]``: Z, I, P of watts, then of vars.
     curve
-        Of kind 2: row of ``curves``, ``[load phase, 2]``, watts and vars.
-    curves
-        Coefficients by power of ``(v^2 - CURVE_MIDDLE) / CURVE_HALF``, ``[curve, power]``.
+        Of kind 2: number of the polynomial, ``[load phase, 2]``, watts and vars.
     above
         Multipliers from ``limit`` upwards, ``[load phase, 2]``, watts and vars.
     low, limit, high
@@ -77,7 +90,6 @@ class Fast(NamedTuple):
     kind: np.ndarray
     shares: np.ndarray
     curve: np.ndarray
-    curves: np.ndarray
     above: np.ndarray
     low: np.ndarray
     limit: np.ndarray
@@ -107,17 +119,8 @@ class Work(NamedTuple):
         Multipliers of watts and vars, ``[row, state]``.
     status, iterations
         ``[state]``.
-    hold
-        ``[1, state]``: 1 for states that are done.
-    change
-        ``[1, state]``: the largest change of voltage, squared.
     sums
-        ``[7, state]``: products of the differences of what is left to that before and to that
-        before it; squares of what was asked and given since.
-    mix
-        ``[2, state]``: weights of the last answer but one, and of that before it.
-    rate, best, since
-        History of convergence, ``[state]``.
+        How states come to rest, ``[number, state]`` (:mod:`.mixing`).
     spots
         Injections of each state's own.
     """
@@ -137,13 +140,7 @@ class Work(NamedTuple):
     kvar: np.ndarray
     status: np.ndarray
     iterations: np.ndarray
-    hold: np.ndarray
-    change: np.ndarray
     sums: np.ndarray
-    mix: np.ndarray
-    rate: np.ndarray
-    best: np.ndarray
-    since: np.ndarray
     spots: Spots
 
 
@@ -202,29 +199,23 @@ def _substitute(factor: Factor, work: Work, first: int, last: int) -> None:
         put_row(work.im, inner + i, y)
     re[inner:] = 0.0
     im[inner:] = 0.0
-    _back(factor, work, last)
-
-
-@compiled
-def _back(factor: Factor, work: Work, last: int) -> None:
-    """Substitute back from the border."""
-    re, im, zero = work.re, work.im, row_of(0.0)
-    for i in range(len(factor.diagonal_re) - 1, last - 1, -1):
-        x, y = row_at(work.amps_re, i), row_at(work.amps_im, i)
-        put_row(work.amps_re, i, zero)
-        put_row(work.amps_im, i, zero)
+    zero = row_of(0.0)
+    for i in range(inner - 1, last - 1, -1):
+        x, y = row_at(re, i), row_at(im, i)
+        put_row(re, i, zero)
+        put_row(im, i, zero)
         for at in range(factor.upper_start[i], factor.upper_start[i + 1]):
             j, a, b = factor.upper_column[at], factor.upper_re[at], factor.upper_im[at]
-            u, v = row_at(re, j), row_at(im, j)
+            u, v = row_at(work.re, j), row_at(work.im, j)
             x = x - u * a + v * b
             y = y - v * a - u * b
         a, b = factor.diagonal_re[i], factor.diagonal_im[i]
-        put_row(re, i, x * a - y * b)
-        put_row(im, i, y * a + x * b)
+        put_row(work.re, i, x * a - y * b)
+        put_row(work.im, i, y * a + x * b)
 
 
 @compiled
-def _compare(loads: LoadArrays, work: Work, slot: int) -> None:
+def _compare(loads: LoadTable, work: Work, slot: int) -> None:
     """Compare the network's last answer with those before it, at the load phases sampled."""
     past, some = work.past, len(work.past) // 8
     last, one_ago = 4 * slot * some, 4 * (1 - slot) * some  # what was there is two ago
@@ -259,60 +250,7 @@ def _compare(loads: LoadArrays, work: Work, slot: int) -> None:
     put_row(work.sums, TWO_LEFT, two_left)
     put_row(work.sums, ASKED, asked)
     put_row(work.sums, GIVEN, given)
-    compare_spots(work.spots, work.re, work.im, slot, work.sums)
-
-
-@compiled
-def _weigh(work: Work, known: int) -> None:
-    """Find the mix of the last answers that leaves least, of ``known`` before the last."""
-    sums = work.sums
-    work.mix[:] = 0.0
-    for s in range(WIDTH):
-        if not known or not sums[ONE_ONE, s] > 0.0:
-            continue
-        a, b = sums[ONE_LEFT, s], sums[TWO_LEFT, s]
-        both = sums[ONE_ONE, s] * sums[TWO_TWO, s]
-        rest = both - sums[ONE_TWO, s] * sums[ONE_TWO, s]
-        if known > 1 and rest > _DEPENDENT * both:
-            work.mix[0, s] = (sums[TWO_TWO, s] * a - sums[ONE_TWO, s] * b) / rest
-            work.mix[1, s] = (sums[ONE_ONE, s] * b - sums[ONE_TWO, s] * a) / rest
-        else:
-            work.mix[0, s] = a / sums[ONE_ONE, s]
-
-
-@compiled
-def _judge(work: Work, iteration: int, tolerance: float) -> bool:
-    """Mark states that will have converged or that will not; return whether none is left.
-
-    The network draws voltages together at a rate. What it answered is wrong by at most
-    ``change * rate / (1 - rate)``, the mix by so much times its weights, and the next answer,
-    which is the last that a state is given, by less at the same rate.
-    """
-    running = False
-    for s in range(WIDTH):
-        if work.status[s] != RUNNING:
-            continue
-        change = np.sqrt(work.change[0, s])
-        latest = 0.5
-        if iteration > 1 and work.sums[ASKED, s] > 0.0:
-            latest = np.sqrt(work.sums[GIVEN, s] / work.sums[ASKED, s])
-        rate = max(latest, work.rate[s], _LEAST_RATE)
-        work.rate[s] = latest if iteration > 1 else 0.0
-        weights = 1.0 + 2.0 * (abs(work.mix[0, s]) + abs(work.mix[1, s]))
-        if not np.isfinite(change):
-            work.status[s] = FAILED
-        elif rate < 1.0 and weights * change * rate * rate / (1.0 - rate) <= tolerance:
-            work.status[s] = CONVERGED
-        elif change < _PROGRESS * work.best[s]:
-            work.best[s], work.since[s] = change, 0
-        else:
-            work.since[s] += 1
-            if work.since[s] > _STALLED:
-                work.status[s] = FAILED
-        work.iterations[s] = iteration + 1
-        work.hold[0, s] = 0.0 if work.status[s] == RUNNING else 1.0
-        running = running or work.status[s] == RUNNING
-    return not running
+    compare_spots(work.spots, work.re, work.im, work.sums, slot)
 
 
 @inlined
@@ -331,13 +269,15 @@ def _mixed(
 
 
 @compiled
-def _inject(loads: LoadArrays, fast: Fast, work: Work, slot: int, known: int) -> None:
+def _inject(
+    loads: LoadTable, fast: Fast, curves: np.ndarray, work: Work, slot: int, known: int
+) -> None:
     """Take over the voltages across loads where a state is not done, and inject their currents."""
     square, found = np.empty((1, WIDTH)), np.empty((2, WIDTH))
     to_re, to_im = work.amps_re, work.amps_im
     count = len(loads.one)
-    hold, change = row_at(work.hold, 0), row_of(0.0)
-    mix = row_at(work.mix, 0), row_at(work.mix, 1)
+    hold, change = row_at(work.sums, HOLD), row_of(0.0)
+    mix = row_at(work.sums, MIX_ONE), row_at(work.sums, MIX_TWO)
     mixes = len(work.found_re) > 0
     last, before = slot * count, (1 - slot) * count
     for k in range(count):
@@ -356,7 +296,7 @@ def _inject(loads: LoadArrays, fast: Fast, work: Work, slot: int, known: int) ->
         put_row(work.load_im, k, y)
         u = (x * x + y * y) * scale
         put_row(square, 0, u)
-        by_rows(fast, k, square, found)
+        by_rows(fast, curves, k, square, found)
         if not all_of(within(row_of(fast.low[k]), u, row_of(fast.high[k]))):
             one_by_one(loads, fast, k, square, found, work.kvar)
         g = row_at(found, 0) * row_at(work.kw, loads.row[k]) * (loads.watts[k] * scale)
@@ -366,13 +306,13 @@ def _inject(loads: LoadArrays, fast: Fast, work: Work, slot: int, known: int) ->
         put_row(to_im, one, row_at(to_im, one) - amps_im)
         put_row(to_re, other, row_at(to_re, other) + amps_re)
         put_row(to_im, other, row_at(to_im, other) + amps_im)
-    put_row(work.change, 0, change)
-    mix_spots(work.spots, work, slot, known)
+    put_row(work.sums, CHANGE, change)
+    mix_spots(work.spots, work.re, work.im, work.sums, slot, known)
     inject_spots(work.spots, to_re, to_im)
 
 
 @inlined
-def by_rows(fast: Fast, k: int, square: np.ndarray, found: np.ndarray) -> None:
+def by_rows(fast: Fast, curves: np.ndarray, k: int, square: np.ndarray, found: np.ndarray) -> None:
     """Evaluate a load phase for a row of states: watts, then vars."""
     u = row_at(square, 0)
     below = within(row_of(0.0), u, row_of(fast.limit[k]))
@@ -390,7 +330,7 @@ def by_rows(fast: Fast, k: int, square: np.ndarray, found: np.ndarray) -> None:
     else:
         t = (u - CURVE_MIDDLE) * (1.0 / CURVE_HALF)
         for n in range(2):
-            curve = fast.curves[fast.curve[k, n]]
+            curve = curves[fast.curve[k, n]]
             value = t * curve[DEGREE] + curve[DEGREE - 1]
             for power in range(DEGREE - 2, -1, -1):
                 value = value * t + curve[power]
@@ -401,7 +341,7 @@ def by_rows(fast: Fast, k: int, square: np.ndarray, found: np.ndarray) -> None:
 
 @compiled
 def one_by_one(
-    loads: LoadArrays,
+    loads: LoadTable,
     fast: Fast,
     k: int,
     square: np.ndarray,
@@ -423,8 +363,9 @@ def one_by_one(
 @compiled
 def solve_block(
     factor: Factor,
-    loads: LoadArrays,
+    loads: LoadTable,
     fast: Fast,
+    curves: np.ndarray,
     work: Work,
     settled: np.ndarray,
     source: Source,
@@ -434,8 +375,8 @@ def solve_block(
 
     Parameters
     ----------
-    factor, loads, fast
-        The network and what hangs on it.
+    factor, loads, fast, curves
+        The network, and what hangs on it, packed.
     work
         Multipliers and border matrices of the states; on return ``re`` and ``im`` hold the node
         voltages, and ``status`` what became of each state.
@@ -447,29 +388,30 @@ def solve_block(
         When to stop.
     """
     for s in range(WIDTH):
-        work.hold[0, s] = 1.0 if settled[s] else 0.0
+        work.sums[HOLD, s] = 1.0 if settled[s] else 0.0
         if not settled[s]:
-            work.status[s], work.iterations[s] = RUNNING, 0
-    work.best[:] = np.inf
-    work.since[:] = 0
-    work.rate[:] = 0.0
-    first = 0 if len(work.spots.one) else factor.quiet
+            work.status[s] = RUNNING
+    work.sums[BEST] = np.inf
+    work.sums[SINCE], work.sums[RATE] = 0.0, 0.0
+    first = 0 if len(work.spots) else factor.quiet
     done = False
     for iteration in range(rules.most + 1):
         slot, known = iteration % 2, min(max(iteration - 1, 0), rules.depth)
         _compare(loads, work, slot)
-        _weigh(work, known)
+        weigh(work.sums, known)
         for n in range(len(source.node)):
             put_row(work.amps_re, source.node[n], row_of(source.re[n]))
             put_row(work.amps_im, source.node[n], row_of(source.im[n]))
-        _inject(loads, fast, work, slot, known)
-        done = iteration > 0 and _judge(work, iteration, rules.tolerance)
+        _inject(loads, fast, curves, work, slot, known)
+        done = iteration > 0 and judge_states(work.sums, work.status, iteration, rules.tolerance)
         _substitute(factor, work, first, 0 if done else first)
         if done:
             break
     for s in range(WIDTH):
         if work.status[s] == RUNNING:
             work.status[s] = FAILED
+        if not settled[s]:
+            work.iterations[s] = int(work.sums[ANSWERS, s])
 
 
 @compiled

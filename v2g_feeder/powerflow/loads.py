@@ -26,43 +26,24 @@ both below.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from v2g_feeder.compiled import compiled
+from v2g_feeder.compiled import compiled, packed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
-__all__ = ["CVR", "IMPEDANCE", "POWER", "LoadArrays", "LoadTable", "injections", "load_table",
+__all__ = ["CVR", "IMPEDANCE", "POWER", "LoadTable", "injections", "load_table",
            "multiplier"]  # fmt: skip
 
 POWER: Final = 1
 IMPEDANCE: Final = 2
 CVR: Final = 4
 _EV_LIMITS: Final = (0.5, 1.5)
-
-
-class LoadArrays(NamedTuple):
-    """Columns of a load table for compiled code, ``[load phase]``; see :class:`LoadTable`."""
-
-    one: np.ndarray
-    other: np.ndarray
-    volts: np.ndarray
-    watts: np.ndarray
-    vars: np.ndarray
-    vars_low: np.ndarray
-    row: np.ndarray
-    vars_row: np.ndarray
-    model: np.ndarray
-    vmin: np.ndarray
-    vmax: np.ndarray
-    vlow: np.ndarray
-    exponents: np.ndarray
-    zip_shares: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -122,12 +103,11 @@ class LoadTable:
             }
         )
 
-    def arrays(self, place: np.ndarray) -> LoadArrays:
-        """Return the columns with nodes by their ``place`` and ground after the last."""
+    def arrays(self, place: np.ndarray) -> Any:
+        """Return the table as records: nodes by their ``place``, ground after the last."""
         at = np.append(place, len(place))
-        columns = {name: getattr(self, name) for name in LoadArrays._fields}
-        columns |= {"one": at[self.one], "other": at[self.other]}
-        return LoadArrays(**{name: np.ascontiguousarray(a) for name, a in columns.items()})
+        columns = {item.name: getattr(self, item.name) for item in fields(self)}
+        return packed(columns | {"one": at[self.one], "other": at[self.other]})
 
 
 def load_table(
@@ -257,7 +237,7 @@ def formula(
     current, power = 1.0 / v, 1.0 / (v * v)
     if model == 2:
         return 1.0, 1.0
-    if model in {3, 7}:
+    if model == 3 or model == 7:  # noqa: PLR1714 - a set takes long to compile
         return power, 1.0
     if model == 4:
         return v ** (exponents[0] - 2.0), v ** (exponents[1] - 2.0)
@@ -301,7 +281,7 @@ def multiplier(
         power, fixed, current = 1.0 / (vmax * vmax), 1.0 / (vmax * vmax), 1.0 / vmax
     if model == 5:
         return current, current
-    if model in {6, 7}:
+    if model == 6 or model == 7:  # noqa: PLR1714
         return fixed, 1.0
     if model == 8:
         return _shared(zip_shares, v, current, power)

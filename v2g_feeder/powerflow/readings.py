@@ -12,7 +12,7 @@ import numpy as np
 
 from v2g_feeder.compiled import compiled
 from v2g_feeder.powerflow.kernels import Fast, Work, by_rows, one_by_one
-from v2g_feeder.powerflow.loads import LoadArrays, formula
+from v2g_feeder.powerflow.loads import LoadTable, formula
 from v2g_feeder.powerflow.probe import DEAD_PU, SHED_LIMIT
 from v2g_feeder.powerflow.rows import (
     WIDTH,
@@ -329,9 +329,7 @@ class Check(NamedTuple):
 
 
 @compiled
-def load_check(
-    loads: LoadArrays, fast: Fast, charger: np.ndarray, work: Work, check: Check
-) -> None:
+def load_check(loads: LoadTable, fast: Fast, curves: np.ndarray, work: Work, check: Check) -> None:
     """Compare what loads draw at the voltages of ``work`` with what their models say."""
     square, found = np.empty((1, WIDTH)), np.empty((2, WIDTH))
     zero, one_of_all = row_of(0.0), row_of(1.0)
@@ -345,7 +343,7 @@ def load_check(
         y = row_at(work.im, one) - row_at(work.im, other)
         u = (x * x + y * y) * (1.0 / (loads.volts[k] * loads.volts[k]))
         put_row(square, 0, u)
-        by_rows(fast, k, square, found)
+        by_rows(fast, curves, k, square, found)
         regular = all_of(within(row_of(fast.low[k]), u, row_of(fast.high[k])))
         if not regular:
             one_by_one(loads, fast, k, square, found, work.kvar)
@@ -353,7 +351,7 @@ def load_check(
         mine = row_at(found, 0) * u * nominal
         drawn = drawn + mine
         below = within(zero, u, row_of(fast.limit[k]))
-        if charger[k]:
+        if loads.charger[k]:
             fits = within(row_of(fast.low[k]), u, row_of(fast.limit[k]))
             idle = within(row_of(-1e-9), nominal, row_of(1e-9))
             off = larger(off, one_of_all - larger(fits, idle))
@@ -372,7 +370,7 @@ def load_check(
 
 @compiled
 def _shed(
-    loads: LoadArrays,
+    loads: LoadTable,
     k: int,
     square: np.ndarray,
     found: np.ndarray,

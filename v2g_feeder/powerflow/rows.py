@@ -21,8 +21,9 @@ from typing import Any, Final
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.core import cgutils
+from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
 from numba.extending import intrinsic as numba_intrinsic
-from numba.extending import models, overload, register_model
+from numba.extending import lower_builtin, models, register_model
 
 __all__ = [
     "WIDTH",
@@ -75,9 +76,9 @@ def _pointer(context: Any, builder: Any, kind: Any, array: Any, row: Any) -> Any
 def row_at(_typing: Any, array: Any, row: Any) -> Any:
     """Return a row of an array."""
 
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        index = context.cast(builder, arguments[1], signature.args[1], types.intp)
-        value = builder.load(_pointer(context, builder, signature.args[0], arguments[0], index))
+    def code(context: Any, builder: Any, called: Any, arguments: Any) -> Any:
+        index = context.cast(builder, arguments[1], called.args[1], types.intp)
+        value = builder.load(_pointer(context, builder, called.args[0], arguments[0], index))
         value.align = 8
         return value
 
@@ -88,9 +89,9 @@ def row_at(_typing: Any, array: Any, row: Any) -> Any:
 def put_row(_typing: Any, array: Any, row: Any, value: Any) -> Any:
     """Write a row of an array."""
 
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        index = context.cast(builder, arguments[1], signature.args[1], types.intp)
-        at = _pointer(context, builder, signature.args[0], arguments[0], index)
+    def code(context: Any, builder: Any, called: Any, arguments: Any) -> Any:
+        index = context.cast(builder, arguments[1], called.args[1], types.intp)
+        at = _pointer(context, builder, called.args[0], arguments[0], index)
         builder.store(arguments[2], at).align = 8
         return context.get_dummy_value()
 
@@ -101,42 +102,38 @@ def put_row(_typing: Any, array: Any, row: Any, value: Any) -> Any:
 def row_of(_typing: Any, number: Any) -> Any:
     """Return a row of one number."""
 
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        value = context.cast(builder, arguments[0], signature.args[0], types.float64)
-        blank = ir.Constant(_VECTOR, ir.Undefined)
-        first = ir.Constant(ir.IntType(32), 0)
-        zeros = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [0] * WIDTH)
-        return builder.shuffle_vector(builder.insert_element(blank, value, first), blank, zeros)
+    def code(context: Any, builder: Any, called: Any, arguments: Any) -> Any:
+        return _spread(context, builder, called.args[0], arguments[0])
 
     return _ROW(number), code
 
 
-def _operation(name: str) -> Any:
-    """Return the intrinsic of an arithmetic instruction on two rows."""
-
-    @intrinsic
-    def operate(_typing: Any, one: Any, other: Any) -> Any:
-        def code(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-            return getattr(builder, name)(*arguments, flags=_JOINED)
-
-        return _ROW(one, other), code
-
-    return operate
+def _spread(context: Any, builder: Any, kind: Any, value: Any) -> Any:
+    """Return a row, or the row of a number."""
+    if kind == _ROW:
+        return value
+    blank = ir.Constant(_VECTOR, ir.Undefined)
+    number = context.cast(builder, value, kind, types.float64)
+    zeros = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [0] * WIDTH)
+    first = builder.insert_element(blank, number, ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(first, blank, zeros)
 
 
 def _offer(symbol: Any, name: str) -> None:
-    """Make an operator take rows, or a row and a number."""
-    operate, spread = _operation(name), row_of
+    """Make an operator take rows, or a row and a number, as one instruction."""
+    pairs = [(_ROW, _ROW), (_ROW, types.float64), (types.float64, _ROW)]
 
-    @overload(symbol, strict=False)
-    def combine(one: Any, other: Any) -> Any:
-        if isinstance(one, RowType) and isinstance(other, RowType):
-            return lambda one, other: operate(one, other)  # noqa: PLW0108  # its source is compiled
-        if isinstance(one, RowType) and isinstance(other, types.Number):
-            return lambda one, other: operate(one, spread(other))
-        if isinstance(one, types.Number) and isinstance(other, RowType):
-            return lambda one, other: operate(spread(one), other)
-        return None
+    @infer_global(symbol)  # type: ignore[no-untyped-call]
+    class _Typed(ConcreteTemplate):
+        cases = [signature(_ROW, *pair) for pair in pairs]  # type: ignore[no-untyped-call]  # noqa: RUF012
+
+    def code(context: Any, builder: Any, called: Any, arguments: Any) -> Any:
+        kinds = zip(called.args, arguments, strict=True)
+        values = [_spread(context, builder, kind, value) for kind, value in kinds]
+        return getattr(builder, name)(*values, flags=_JOINED)
+
+    for pair in pairs:
+        lower_builtin(symbol, *pair)(code)  # type: ignore[no-untyped-call]
 
 
 for _symbol, _name in (
@@ -152,7 +149,7 @@ for _symbol, _name in (
 def row_sqrt(_typing: Any, value: Any) -> Any:
     """Return the square roots of a row."""
 
-    def code(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+    def code(_context: Any, builder: Any, _called: Any, arguments: Any) -> Any:
         kind = ir.FunctionType(_VECTOR, [_VECTOR])
         name = f"llvm.sqrt.v{WIDTH}f64"
         function = cgutils.get_or_insert_function(  # type: ignore[no-untyped-call]
@@ -167,7 +164,7 @@ def row_sqrt(_typing: Any, value: Any) -> Any:
 def within(_typing: Any, low: Any, value: Any, high: Any) -> Any:
     """Return 1 where ``low < value <= high`` and 0 elsewhere, NaN included; the limits are rows."""
 
-    def code(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+    def code(_context: Any, builder: Any, _called: Any, arguments: Any) -> Any:
         low, value, high = arguments
         above = builder.fcmp_ordered("<", low, value)
         return builder.uitofp(builder.and_(above, builder.fcmp_ordered("<=", value, high)), _VECTOR)
@@ -179,7 +176,7 @@ def within(_typing: Any, low: Any, value: Any, high: Any) -> Any:
 def larger(_typing: Any, one: Any, other: Any) -> Any:
     """Return the larger of two rows, and NaN where ``other`` is."""
 
-    def code(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+    def code(_context: Any, builder: Any, _called: Any, arguments: Any) -> Any:
         keep = builder.fcmp_ordered("<=", arguments[1], arguments[0])
         return builder.select(keep, *arguments)
 
@@ -190,7 +187,7 @@ def larger(_typing: Any, one: Any, other: Any) -> Any:
 def chosen(_typing: Any, test: Any, one: Any, other: Any) -> Any:
     """Return ``one`` where ``test`` is not 0, ``other`` elsewhere."""
 
-    def code(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+    def code(_context: Any, builder: Any, _called: Any, arguments: Any) -> Any:
         zero = ir.Constant(_VECTOR, [0.0] * WIDTH)
         return builder.select(builder.fcmp_unordered("!=", arguments[0], zero), *arguments[1:])
 
@@ -201,7 +198,7 @@ def chosen(_typing: Any, test: Any, one: Any, other: Any) -> Any:
 def all_of(_typing: Any, test: Any) -> Any:
     """Whether no number of a row is 0."""
 
-    def code(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+    def code(_context: Any, builder: Any, _called: Any, arguments: Any) -> Any:
         zero = ir.Constant(_VECTOR, [0.0] * WIDTH)
         bits = builder.bitcast(builder.fcmp_unordered("!=", arguments[0], zero), ir.IntType(WIDTH))
         return builder.icmp_unsigned("==", bits, ir.Constant(bits.type, -1))

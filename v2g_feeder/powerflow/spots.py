@@ -7,15 +7,27 @@ a charger: below 0.5 and above 1.5 pu of its rating it becomes an impedance, as 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
 from v2g_feeder.compiled import compiled
+from v2g_feeder.powerflow.mixing import (
+    ASKED,
+    CHANGE,
+    GIVEN,
+    HOLD,
+    MIX_ONE,
+    MIX_TWO,
+    ONE_LEFT,
+    ONE_ONE,
+    ONE_TWO,
+    TWO_LEFT,
+    TWO_TWO,
+)
 from v2g_feeder.powerflow.rows import WIDTH
 
 if TYPE_CHECKING:
-    from v2g_feeder.powerflow.kernels import Work
     from v2g_feeder.powerflow.readings import Check
 
 __all__ = ["Spots", "check_spots", "compare_spots", "inject_spots", "mix_spots", "no_spots"]
@@ -39,7 +51,7 @@ class Spots(NamedTuple):
         Voltage across the pair that the present current belongs to.
     past
         Of the last two: what the network answered and that less what it answers to, real and
-        imaginary, ``[2 * 4, slot, state]``.
+        imaginary, ``[slot, state, 2 * 4]``.
     """
 
     one: np.ndarray
@@ -52,65 +64,73 @@ class Spots(NamedTuple):
     past: np.ndarray
 
 
-def no_spots(slots: int, ground: int) -> Spots:
-    """Return empty slots, both ends at ``ground``."""
-    shape = (slots, WIDTH)
-    ends = np.full(shape, ground, np.int64)
-    watts, vars_, re, im = np.zeros((4, *shape))
-    past = np.zeros((8, *shape))
-    return Spots(ends, ends.copy(), np.ones(shape), watts, vars_, re, im, past)
+def no_spots(slots: int, ground: int) -> Any:
+    """Return empty slots, both ends at ``ground``: an array of records of :class:`Spots`."""
+    kinds = {"one": np.int64, "other": np.int64}
+    record = [
+        (name, kinds.get(name, np.float64), (8,) if name == "past" else ())
+        for name in Spots._fields
+    ]
+    found = np.zeros((slots, WIDTH), np.dtype(record, align=True)).view(np.recarray)
+    found.one[:] = found.other[:] = ground
+    found.volts[:] = 1.0
+    return found
 
 
 @compiled
 def compare_spots(
-    spots: Spots, re: np.ndarray, im: np.ndarray, slot: int, sums: np.ndarray
+    spots: Spots, re: np.ndarray, im: np.ndarray, sums: np.ndarray, slot: int
 ) -> None:
     """Take the network's last answers, and how they differ from those before, into the sums."""
-    past, last, before = spots.past, 4 * slot, 4 - 4 * slot
-    for k in range(len(spots.one)):
+    last, before = 4 * slot, 4 - 4 * slot
+    for k in range(len(spots)):
         for s in range(WIDTH):
+            past = spots.past[k, s]
             one, other = spots.one[k, s], spots.other[k, s]
             x, y = re[one, s] - re[other, s], im[one, s] - im[other, s]
             u, v = x - spots.re[k, s], y - spots.im[k, s]
             scale = 1.0 / (spots.volts[k, s] * spots.volts[k, s])
-            a, b = u - past[before + 2, k, s], v - past[before + 3, k, s]
-            c, d = u - past[last + 2, k, s], v - past[last + 3, k, s]
-            p, q = x - past[before, k, s], y - past[before + 1, k, s]
-            sums[0, s] += (a * a + b * b) * scale
-            sums[1, s] += (a * c + b * d) * scale
-            sums[2, s] += (c * c + d * d) * scale
-            sums[3, s] += (a * u + b * v) * scale
-            sums[4, s] += (c * u + d * v) * scale
-            sums[5, s] += ((p - a) * (p - a) + (q - b) * (q - b)) * scale
-            sums[6, s] += (p * p + q * q) * scale
-            past[last + 2, k, s], past[last + 3, k, s] = u, v
+            a, b = u - past[before + 2], v - past[before + 3]
+            c, d = u - past[last + 2], v - past[last + 3]
+            p, q = x - past[before], y - past[before + 1]
+            sums[ONE_ONE, s] += (a * a + b * b) * scale
+            sums[ONE_TWO, s] += (a * c + b * d) * scale
+            sums[TWO_TWO, s] += (c * c + d * d) * scale
+            sums[ONE_LEFT, s] += (a * u + b * v) * scale
+            sums[TWO_LEFT, s] += (c * u + d * v) * scale
+            sums[ASKED, s] += ((p - a) * (p - a) + (q - b) * (q - b)) * scale
+            sums[GIVEN, s] += (p * p + q * q) * scale
+            past[last + 2], past[last + 3] = u, v
 
 
 @compiled
-def mix_spots(spots: Spots, work: Work, slot: int, known: int) -> None:
+def mix_spots(
+    spots: Spots, re: np.ndarray, im: np.ndarray, sums: np.ndarray, slot: int, known: int
+) -> None:
     """Take over the voltages across spots for the states that are not done.
 
     The largest change of voltage across any load phase, squared, takes theirs in; NaN wins.
     """
-    past, last, before = spots.past, 4 * slot, 4 - 4 * slot
-    for k in range(len(spots.one)):
+    last, before = 4 * slot, 4 - 4 * slot
+    for k in range(len(spots)):
         for s in range(WIDTH):
-            u, v = past[last + 2, k, s], past[last + 3, k, s]
+            past = spots.past[k, s]
+            u, v = past[last + 2], past[last + 3]
             square = (u * u + v * v) / (spots.volts[k, s] * spots.volts[k, s])
-            if not square <= work.change[0, s]:
-                work.change[0, s] = square
+            if not square <= sums[CHANGE, s]:
+                sums[CHANGE, s] = square
             one, other = spots.one[k, s], spots.other[k, s]
-            x = work.re[one, s] - work.re[other, s]
-            y = work.im[one, s] - work.im[other, s]
-            if work.hold[0, s] == 0.0:
+            x = re[one, s] - re[other, s]
+            y = im[one, s] - im[other, s]
+            if sums[HOLD, s] == 0.0:
                 spots.re[k, s], spots.im[k, s] = x, y
                 if known > 0:
-                    spots.re[k, s] -= work.mix[0, s] * (x - past[before, k, s])
-                    spots.im[k, s] -= work.mix[0, s] * (y - past[before + 1, k, s])
+                    spots.re[k, s] -= sums[MIX_ONE, s] * (x - past[before])
+                    spots.im[k, s] -= sums[MIX_ONE, s] * (y - past[before + 1])
                 if known > 1:
-                    spots.re[k, s] -= work.mix[1, s] * (x - past[last, k, s])
-                    spots.im[k, s] -= work.mix[1, s] * (y - past[last + 1, k, s])
-            past[last, k, s], past[last + 1, k, s] = x, y
+                    spots.re[k, s] -= sums[MIX_TWO, s] * (x - past[last])
+                    spots.im[k, s] -= sums[MIX_TWO, s] * (y - past[last + 1])
+            past[last], past[last + 1] = x, y
 
 
 @compiled
@@ -124,7 +144,7 @@ def _multiplier(square: float) -> float:
 @compiled
 def inject_spots(spots: Spots, re: np.ndarray, im: np.ndarray) -> None:
     """Take the currents of the spots off the right-hand side."""
-    for k in range(len(spots.one)):
+    for k in range(len(spots)):
         for s in range(WIDTH):
             if spots.watts[k, s] == 0.0 and spots.vars[k, s] == 0.0:
                 continue
@@ -143,7 +163,7 @@ def inject_spots(spots: Spots, re: np.ndarray, im: np.ndarray) -> None:
 @compiled
 def check_spots(spots: Spots, re: np.ndarray, im: np.ndarray, check: Check) -> None:
     """Add what spots draw, and whether one that is not empty is outside its limits."""
-    for k in range(len(spots.one)):
+    for k in range(len(spots)):
         for s in range(WIDTH):
             if spots.watts[k, s] == 0.0 and spots.vars[k, s] == 0.0:
                 continue
