@@ -30,8 +30,9 @@ def test_notebook_runs(path, tmp_path):
     assert all(not cell["outputs"] and cell["execution_count"] is None for cell in cells)
     # run as one script from standard input, as a kernel would: workers have nothing to import
     source = "\n".join("".join(cell["source"]) for cell in cells)
-    # beside the examples, whose records it may read
-    shutil.copytree(ROOT / "examples" / "records", tmp_path / "examples" / "records")
+    # beside the examples, whose data it may read
+    for data in ("records", "checklist"):
+        shutil.copytree(ROOT / "examples" / data, tmp_path / "examples" / data)
     (tmp_path / "notebooks").mkdir()
     done = subprocess.run(
         [sys.executable, "-c", source],

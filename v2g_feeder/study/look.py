@@ -84,7 +84,8 @@ class FeederLook:
             "load_kvar": float(feeder.loads["kvar"].sum()),
             "regulator_controls": len(feeder.regulators),
             "capacitors": len(feeder.capacitors),
-            "farthest_km": float(feeder.buses["km"].max()),
+            # where no line states a unit of length there is no distance
+            "farthest_km": float(feeder.buses["km"].max()) or "unknown",
             "solution": self.reason.name.lower().replace("_", " "),
         }
         if self.reason > Reason.FLAGGED:
