@@ -10,9 +10,8 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from v2g_feeder.compiled import compiled
-from v2g_feeder.powerflow.rows import WIDTH
 
-__all__ = ["Hunt", "Rules", "begin", "learn", "no_hunt"]
+__all__ = ["Hunt", "Rules", "begin", "learn", "no_hunts"]
 
 _AIM: Final = 0.45  # of the tolerance below the limit aimed at: the next size closes the bracket
 _NEAR: Final = 0.9  # of the tolerance: from so near one solved size closes the bracket
@@ -47,7 +46,7 @@ class Rules(NamedTuple):
 
 
 class Hunt(NamedTuple):
-    """Searches of a block, ``[state]``.
+    """Searches, ``[pair]``.
 
     Parameters
     ----------
@@ -84,28 +83,31 @@ class Hunt(NamedTuple):
     anew: np.ndarray
 
 
-def no_hunt() -> Hunt:
+def no_hunts(count: int) -> Hunt:
     """Return searches that have not begun."""
     whole = {"place", "left", "solves", "anew"}
-    return Hunt(*(np.zeros(WIDTH, np.int64 if n in whole else float) for n in Hunt._fields))
+    found = Hunt(*(np.zeros(count, np.int64 if n in whole else float) for n in Hunt._fields))
+    found.low[:] = found.high[:] = np.nan
+    found.place[:] = INVALID
+    return found
 
 
 @compiled
-def begin(hunt: Hunt, s: int, first: float, rules: Rules) -> None:
-    """Begin a search in a state, the limit expected at ``first``, unless there is a scan."""
-    hunt.low[s], hunt.high[s], hunt.beyond[s] = 0.0, np.inf, 0.0
-    hunt.aim[s], hunt.place[s], hunt.solves[s] = first, INVALID, 0
-    hunt.left[s], hunt.rise[s], hunt.rise_high[s] = rules.scan, 0.0, np.inf
-    hunt.anew[s] = 1 if rules.anew else 0
+def begin(hunt: Hunt, n: int, first: float, rules: Rules) -> None:
+    """Begin a search, the limit expected at ``first``, unless there is a scan."""
+    hunt.low[n], hunt.high[n], hunt.beyond[n] = 0.0, np.inf, 0.0
+    hunt.aim[n], hunt.place[n], hunt.solves[n] = first, INVALID, 0
+    hunt.left[n], hunt.rise[n], hunt.rise_high[n] = rules.scan, 0.0, np.inf
+    hunt.anew[n] = 1 if rules.anew else 0
     if rules.scan or first >= rules.maximum:
-        hunt.size[s] = rules.maximum
+        hunt.size[n] = rules.maximum
     else:
         below = first - _AIM * max(rules.least, rules.share * first)
-        hunt.size[s] = min(max(below, rules.least), rules.maximum)
+        hunt.size[n] = min(max(below, rules.least), rules.maximum)
 
 
 @compiled
-def learn(hunt: Hunt, s: int, valid: bool, rise: float, place: int, rules: Rules) -> bool:
+def learn(hunt: Hunt, n: int, valid: bool, rise: float, place: int, rules: Rules) -> bool:
     """Take in a solved size, and choose the next; return whether the search is over.
 
     A load that changes its model at a voltage can leave two solutions for a size, and which is
@@ -115,7 +117,7 @@ def learn(hunt: Hunt, s: int, valid: bool, rise: float, place: int, rules: Rules
 
     Parameters
     ----------
-    hunt, s
+    hunt, n
         The searches, and which of them.
     valid
         Whether the solution may be screened.
@@ -124,55 +126,55 @@ def learn(hunt: Hunt, s: int, valid: bool, rise: float, place: int, rules: Rules
     rules
         How it ends.
     """
-    size = hunt.size[s]
-    hunt.solves[s] += 1
+    size = hunt.size[n]
+    hunt.solves[n] += 1
     if valid and rise <= 1.0:
-        hunt.beyond[s] = max(hunt.beyond[s], size)
-        if hunt.low[s] <= size < hunt.high[s]:
-            hunt.low[s], hunt.rise[s] = size, rise
-    elif size < hunt.high[s]:
-        hunt.high[s], hunt.rise_high[s] = size, rise
-        hunt.place[s] = place if valid or rise > 1.0 else INVALID
-        if hunt.low[s] >= size:
-            hunt.low[s] = 0.0
+        hunt.beyond[n] = max(hunt.beyond[n], size)
+        if hunt.low[n] <= size < hunt.high[n]:
+            hunt.low[n], hunt.rise[n] = size, rise
+    elif size < hunt.high[n]:
+        hunt.high[n], hunt.rise_high[n] = size, rise
+        hunt.place[n] = place if valid or rise > 1.0 else INVALID
+        if hunt.low[n] >= size:
+            hunt.low[n] = 0.0
     if valid or rise > 1.0:
-        hunt.aim[s] = size / max(rise, 1e-12)
-    if hunt.left[s] > 0:
-        hunt.left[s] -= 1
-        if hunt.left[s] > 0:
-            hunt.size[s] = rules.maximum * hunt.left[s] / rules.scan
+        hunt.aim[n] = size / max(rise, 1e-12)
+    if hunt.left[n] > 0:
+        hunt.left[n] -= 1
+        if hunt.left[n] > 0:
+            hunt.size[n] = rules.maximum * hunt.left[n] / rules.scan
             return False
-    low, high = hunt.low[s], hunt.high[s]
+    low, high = hunt.low[n], hunt.high[n]
     step = max(rules.least, rules.share * low)
-    if low >= rules.maximum or hunt.solves[s] >= rules.most:
+    if low >= rules.maximum or hunt.solves[n] >= rules.most:
         return True
     if high - low <= step * (1.0 + 1e-9):
-        return not _jumps(hunt, s)
-    hunt.size[s] = _next(hunt, s, step, rules)
+        return not _jumps(hunt, n)
+    hunt.size[n] = _next(hunt, n, step, rules)
     return False
 
 
 @compiled
-def _jumps(hunt: Hunt, s: int) -> bool:
+def _jumps(hunt: Hunt, n: int) -> bool:
     """Begin a search anew from its failing size if the ends of its bracket are too far apart."""
-    low, high = hunt.low[s], hunt.high[s]
-    expected = hunt.rise[s] * high / low if low > 0.0 else 0.0
-    if hunt.anew[s] or abs(hunt.rise_high[s] - expected) <= _JUMP:
+    low, high = hunt.low[n], hunt.high[n]
+    expected = hunt.rise[n] * high / low if low > 0.0 else 0.0
+    if hunt.anew[n] or abs(hunt.rise_high[n] - expected) <= _JUMP:
         return False
-    hunt.anew[s], hunt.size[s] = 1, high
-    hunt.low[s], hunt.high[s], hunt.place[s] = 0.0, np.inf, INVALID
+    hunt.anew[n], hunt.size[n] = 1, high
+    hunt.low[n], hunt.high[n], hunt.place[n] = 0.0, np.inf, INVALID
     return True
 
 
 @compiled
-def _next(hunt: Hunt, s: int, step: float, rules: Rules) -> float:
+def _next(hunt: Hunt, n: int, step: float, rules: Rules) -> float:
     """Return the size to solve next, inside the bracket."""
-    low, high, aim = hunt.low[s], hunt.high[s], hunt.aim[s]
+    low, high, aim = hunt.low[n], hunt.high[n], hunt.aim[n]
     middle = 0.5 * (low + min(high, rules.maximum))
     if np.isinf(high):
         if aim >= rules.maximum:
             return float(rules.maximum)
-    elif not low < aim < high or (hunt.solves[s] > _PATIENCE and hunt.solves[s] % 2 == 0):
+    elif not low < aim < high or (hunt.solves[n] > _PATIENCE and hunt.solves[n] % 2 == 0):
         return float(middle)
     if aim - low <= _NEAR * step:
         size = low + step

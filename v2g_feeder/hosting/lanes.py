@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from v2g_feeder.compiled import compiled
-from v2g_feeder.hosting.hunt import INVALID, Hunt, Rules, begin, learn, no_hunt
+from v2g_feeder.hosting.hunt import Hunt, Rules, begin, learn, no_hunts
 from v2g_feeder.powerflow.mixing import CONVERGED
 from v2g_feeder.powerflow.rows import WIDTH
 
@@ -28,10 +28,16 @@ class Lanes(NamedTuple):
     ----------
     pair
         Searched in each state, -1 for none, ``[state]``.
-    following
-        Pair that begins next, ``[1]``.
+    once
+        Whether the state's pair makes room after one size, ``[state]``.
+    queue, following
+        Pairs in the order of their turns, and whose turn is next, ``[1]``.
+    scanned
+        Turns, from the first, of a single size.
     hunt
-        The searches.
+        The searches, and the answers.
+    over
+        Which searches have ended, ``[pair]``.
     one, other, volts, watts
         Load phases of the candidates, ``[candidate, slot]``; watts of each kW.
     guess
@@ -40,14 +46,18 @@ class Lanes(NamedTuple):
         Of the sizes just solved: largest rise, number of its place, whether they may be screened,
         ``[state]``.
     solves_now
-        Power flows so far, ``[state]``.
-    kw, fails_at_kw, place, beyond_kw, solves
-        Answers, ``[pair]``; see :class:`~v2g_feeder.hosting.nodal.Found`.
+        Power flows of the sizes just solved, ``[state]``.
+    solves
+        Power flows, ``[pair]``.
     """
 
     pair: np.ndarray
+    once: np.ndarray
+    queue: np.ndarray
     following: np.ndarray
+    scanned: int
     hunt: Hunt
+    over: np.ndarray
     one: np.ndarray
     other: np.ndarray
     volts: np.ndarray
@@ -57,20 +67,35 @@ class Lanes(NamedTuple):
     limiting: np.ndarray
     valid: np.ndarray
     solves_now: np.ndarray
-    kw: np.ndarray
-    fails_at_kw: np.ndarray
-    place: np.ndarray
-    beyond_kw: np.ndarray
     solves: np.ndarray
 
 
-def lanes(ends: Terminals, guess: np.ndarray) -> Lanes:
-    """Return searches not yet begun, with first sizes ``guess``, ``[candidate, direction]``."""
+def lanes(ends: Terminals, guess: np.ndarray, order: np.ndarray, scan: int) -> Lanes:
+    """Return searches not yet begun.
+
+    The sizes of a scan are solved one after the other for all pairs: those that have no solution
+    take the longest, and so stand in the same blocks.
+
+    Parameters
+    ----------
+    ends
+        The candidates.
+    guess
+        First sizes, ``[candidate, direction]``.
+    order
+        Pairs in the order of their turns.
+    scan
+        Sizes solved beforehand.
+    """
     count = guess.size
     return Lanes(
         pair=np.full(WIDTH, -1),
+        once=np.zeros(WIDTH, np.bool_),
+        queue=np.tile(order, scan + 1),
         following=np.zeros(1, np.int64),
-        hunt=no_hunt(),
+        scanned=scan * count,
+        hunt=no_hunts(count),
+        over=np.zeros(count, np.bool_),
         one=ends.one,
         other=ends.other,
         volts=ends.volts,
@@ -80,10 +105,6 @@ def lanes(ends: Terminals, guess: np.ndarray) -> Lanes:
         limiting=np.zeros(WIDTH, np.int64),
         valid=np.zeros(WIDTH, np.bool_),
         solves_now=np.zeros(WIDTH, np.int64),
-        kw=np.full(count, np.nan),
-        fails_at_kw=np.full(count, np.nan),
-        place=np.full(count, INVALID, np.int64),
-        beyond_kw=np.zeros(count),
         solves=np.zeros(count, np.int64),
     )
 
@@ -92,16 +113,26 @@ def lanes(ends: Terminals, guess: np.ndarray) -> Lanes:
 def load(
     block: Lanes, s: int, rules: Rules, work: Work, base: tuple[np.ndarray, np.ndarray]
 ) -> None:
-    """Begin the next search in a state, from the base state's voltages; none left: make it idle."""
+    """Give a state to the pair whose turn it is, from the base state's voltages, or leave it idle.
+
+    A pair whose last size is still in the block waits, and all after it.
+    """
     work.re[:, s], work.im[:, s] = base
-    number = block.following[0]
-    if number >= len(block.guess):
-        block.pair[s] = -1
-        work.spots.watts[:, s] = 0.0
+    work.spots.watts[:, s] = 0.0
+    block.pair[s] = -1
+    turns = block.following
+    while turns[0] < len(block.queue) and block.over[block.queue[turns[0]]]:
+        turns[0] += 1
+    if turns[0] >= len(block.queue):
         return
-    block.following[0] += 1
-    block.pair[s] = number
-    begin(block.hunt, s, block.guess[number], rules)
+    number = block.queue[turns[0]]
+    for other in range(WIDTH):
+        if block.pair[other] == number:
+            return
+    block.pair[s], block.once[s] = number, turns[0] < block.scanned
+    turns[0] += 1
+    if block.hunt.solves[number] == 0:
+        begin(block.hunt, number, block.guess[number], rules)
     candidate = number // 2
     for slot in range(len(work.spots.watts)):
         work.spots.one[slot, s] = block.one[candidate, slot]
@@ -114,7 +145,7 @@ def load(
 def _size(block: Lanes, s: int, work: Work) -> None:
     """Give a state the size that is solved next."""
     pair = block.pair[s]
-    signed = block.hunt.size[s] * (-1.0 if pair % 2 == 0 else 1.0)
+    signed = block.hunt.size[pair] * (-1.0 if pair % 2 == 0 else 1.0)
     for slot in range(len(work.spots.watts)):
         work.spots.watts[slot, s] = signed * block.watts[pair // 2, slot]
 
@@ -130,22 +161,22 @@ def _along(work: Work, s: int, base: tuple[np.ndarray, np.ndarray], share: float
 
 @compiled
 def turn(block: Lanes, rules: Rules, work: Work, base: tuple[np.ndarray, np.ndarray]) -> None:
-    """Take in the solved sizes of a block, choose the next, and replace what has ended."""
+    """Take in the solved sizes of a block, choose the next, and replace what makes room."""
+    hunt = block.hunt
     for s in range(WIDTH):
         number = block.pair[s]
-        if number < 0:
-            continue
-        solved = block.hunt.size[s]
-        over = learn(block.hunt, s, block.valid[s], block.rise[s], block.limiting[s], rules)
-        if not over:
-            share = 0.0
-            if work.status[s] == CONVERGED and not block.hunt.anew[s]:
-                share = block.hunt.size[s] / solved
-            _along(work, s, base, share)
-            _size(block, s, work)
-            continue
-        block.kw[number], block.fails_at_kw[number] = block.hunt.low[s], block.hunt.high[s]
-        block.place[number], block.beyond_kw[number] = block.hunt.place[s], block.hunt.beyond[s]
-        block.guess[number] = min(block.hunt.aim[s], rules.maximum)
-        block.solves[number], block.solves_now[s] = block.solves_now[s], 0
+        if number >= 0:
+            solved = hunt.size[number]
+            block.solves[number] += block.solves_now[s]
+            over = learn(hunt, number, block.valid[s], block.rise[s], block.limiting[s], rules)
+            if over:
+                block.over[number] = True
+                block.guess[number] = min(hunt.aim[number], rules.maximum)
+            elif not block.once[s]:
+                share = 0.0
+                if work.status[s] == CONVERGED and not hunt.anew[number]:
+                    share = hunt.size[number] / solved
+                _along(work, s, base, share)
+                _size(block, s, work)
+                continue
         load(block, s, rules, work, base)

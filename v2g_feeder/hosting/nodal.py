@@ -38,6 +38,7 @@ __all__ = ["DIRECTIONS", "Found", "Nodal", "Search"]
 DIRECTIONS: Final = (Direction.EXPORT, Direction.IMPORT)
 _FIRST_SHARE: Final = 0.01  # of the maximum: the size from which a search without a guess begins
 _MOST: Final = 60
+_ANSWERS: Final = ("kw", "fails_at_kw", "place", "beyond_kw", "solves")
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,19 @@ class Nodal:
         self._rules = search.rules(settles=grid.conditions.settles)
         self._ends: Terminals = terminals(points, grid.feeder, grid.solver.place)
         self._bench = grid.solver.bench(SLOTS)
+        self._order = self._turns()
+
+    def _turns(self) -> np.ndarray:
+        """Return the pairs in the order of their turns: with a scan, the weakest places first.
+
+        Large sizes have no solution there; which of a block's states have none decides its time.
+        """
+        pairs = np.arange(2 * len(self.points))
+        if not self._rules.scan:
+            return pairs
+        far = self.grid.feeder.buses["impedance_pu"].reindex(self.points["bus"]).to_numpy(float)
+        weak = np.nan_to_num(far) / self.points["connection"].str.len().to_numpy()
+        return pairs[np.lexsort((-np.repeat(weak, 2), pairs % 2))]
 
     def parts(self, season: str) -> tuple[Part, ...]:
         """Return the criteria of a season."""
@@ -187,14 +201,16 @@ class Nodal:
         self.grid.put(self._bench, base.step)
         work = self._bench.work
         work.spots.watts[:] = 0.0
-        block = lanes(self._ends, guess)
+        block = lanes(self._ends, guess, self._order, self._rules.scan)
         for state in range(WIDTH):
             load(block, state, self._rules, work, (base.re, base.im))
         while (block.pair >= 0).any():
             self._solve(base, bounds, block)
             turn(block, self._rules, work, (base.re, base.im))
-        for name in ("kw", "fails_at_kw", "place", "beyond_kw", "solves"):
-            getattr(found, name)[:] = getattr(block, name).reshape(shape)
+        hunt = block.hunt
+        answers = (hunt.low, hunt.high, hunt.place, hunt.beyond, block.solves)
+        for name, values in zip(_ANSWERS, answers, strict=True):
+            getattr(found, name)[:] = values.reshape(shape)
         guess[:] = block.guess.reshape(shape)
         self._mark(found, bounds)
         return found
@@ -213,6 +229,7 @@ class Nodal:
         values = read_values(grid.solver, bench, gauge, bounds.sources, floor)
         block.valid[:] = gauge.reason <= Reason.FLAGGED
         after = None
+        block.solves_now[:] = 0
         if settles and exporting.any():
             after = self._lost(gauge, ~exporting | ~block.valid, hour)
             block.valid[:] &= np.isfinite(after).all(axis=0)
