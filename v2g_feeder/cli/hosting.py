@@ -81,15 +81,17 @@ def _print(summary: Mapping[str, Any], folder: Path) -> None:
         click.echo(line)
     click.echo()
     _print_capacity(summary)
+    _print_mitigation(summary)
     effort, check = summary["effort"], summary["check"]
     words = ", ".join(f"{count} {name}" for name, count in summary["status"].items())
     click.echo(f"\n{effort['pairs']} answers: {words}")
     _print_effort(effort)
-    click.echo(
-        f"OpenDSS solved {check['checked']} again ({check['annual_minima']} annual minima): "
-        f"{check['passes_at_kw']} pass at kw, {check['fails_at_fails_at_kw']} fail at fails_at_kw, "
-        f"{check['same_place']} at the place named"
-    )
+    if check["checked"]:
+        click.echo(
+            f"OpenDSS solved {check['checked']} again ({check['annual_minima']} annual minima): "
+            f"{check['passes_at_kw']} pass at kw, {check['fails_at_fails_at_kw']} fail at "
+            f"fails_at_kw, {check['same_place']} at the place named"
+        )
     unrated = summary["unrated"]
     if unrated["answers"]:
         names = ", ".join(unrated["first_elements"])
@@ -153,6 +155,32 @@ def _print_capacity(summary: Mapping[str, Any]) -> None:
         click.echo()
 
 
+def _print_mitigation(summary: Mapping[str, Any]) -> None:
+    """Print what each measure buys."""
+    if not summary["mitigation"]:
+        return
+    rows = [
+        [
+            row["measure"],
+            row["direction"],
+            row["connection"],
+            f"{row['kw_median']:.0f} to {row['kw_median_with']:.0f}",
+            str(row["buses_more"]),
+            str(row["buses_less"]),
+            f"{row['most_bought_kw']:.0f}",
+            row["bus_of_most"],
+        ]
+        for row in summary["mitigation"]
+    ]
+    click.echo(summary["capacity"][0]["conditions"])
+    show_table(
+        "Mitigation: least capacity over all steps, kW, by bus",
+        ["measure", "direction", "connection", "median", "more at", "less at", "most", "at bus"],
+        rows,
+    )
+    click.echo()
+
+
 def _print_effort(effort: Mapping[str, Any]) -> None:
     """Print what the search took; the rate only of a run that searched everything itself."""
     line = f"{effort['solves_a_pair']:.1f} power flows an answer"
@@ -160,5 +188,5 @@ def _print_effort(effort: Mapping[str, Any]) -> None:
     if found:
         line += f"; {found} of {effort['units']} days were found from a run before"
     else:
-        line += f", {effort['pairs'] / max(effort['seconds'], 1e-9):.0f} answers a second"
+        line += f", {effort['searched'] / max(effort['seconds'], 1e-9):.0f} answers a second"
     click.echo(line)

@@ -165,7 +165,9 @@ def _context(summary: Mapping[str, Any], minima: pd.DataFrame) -> dict[str, Any]
         "limiting": _limiting(summary["limiting"]),
         "minima": [_minimum(row) for row in listed.to_dict("records")],
         "more_minima": len(minima) - len(listed),
-        "mitigation": summary.get("mitigation", []),
+        "mitigation": [
+            row | {"way": _WAYS[row["direction"]]} for row in summary.get("mitigation", [])
+        ],
         "most_rows": _MOST_ROWS,
         "not_searched": [criterion_name(name) for name in summary["not_searched"]],
     }

@@ -22,6 +22,11 @@ from v2g_feeder.report.hosting_page import write_hosting_page
 from v2g_feeder.resume import file_inputs, finish, working_folder
 from v2g_feeder.store import ContentHash, csv_text, write_json, write_text
 from v2g_feeder.study.hosting_further import further_answers
+from v2g_feeder.study.hosting_mitigation import (
+    measure_plans,
+    mitigation_summary,
+    mitigation_table,
+)
 from v2g_feeder.study.hosting_summary import hosting_summary, ranges
 from v2g_feeder.study.hosting_units import (
     HostingPlan,
@@ -35,6 +40,7 @@ from v2g_feeder.study.hosting_units import (
     write_hosting_plan,
 )
 from v2g_feeder.study.run import begin
+from v2g_feeder.study.summary import records
 from v2g_feeder.study.write import manifest_of, printed
 from v2g_feeder.workers import default_workers, run_units
 
@@ -127,16 +133,27 @@ def run_hosting(
     cases = [
         _Case(asked, plan, working / f"c{number}") for number, (asked, plan) in enumerate(plans)
     ]
-    for case in cases:
+    first = cases[0]
+    measures = {
+        name: _Case(first.asked, plan, working / f"m{number}")
+        for number, (name, plan) in enumerate(measure_plans(study, feeder, first.plan).items())
+    }
+    every = [*cases, *measures.values()]
+    for case in every:
         write_hosting_plan(case.plan, case.folder)
     try:
-        effort = _searched(study, cases, workers, tell)
+        effort = _searched(study, every, workers, tell)
     except FeederError:  # the batch engine refuses the model, before any day is solved
         shutil.rmtree(out)
         raise
     table = pd.concat([_table(study, feeder, case) for case in cases], ignore_index=True)
     checked = _checked(study, cases, table, workers, tell)
-    summary = _write(study, feeder, cases, out, (table, checked, effort))
+    bought = pd.DataFrame()
+    searched = {name: _table(study, feeder, case) for name, case in measures.items()}
+    if study.content.hosting.mitigation:
+        bought = mitigation_table(study, _of(table, first), searched)
+    effort["searched"] = len(table) + sum(len(rows) for rows in searched.values())
+    summary = _write(study, feeder, cases, out, (table, checked, effort), bought)
     content = summary["content_sha256"]
     summary |= further_answers(study, feeder, out, content, workers=workers, tell=tell)
     write_json(out / "manifest.json", manifest_of(study, feeder, workers, command))
@@ -242,6 +259,11 @@ def _table(study: Study, feeder: FeederStage, case: _Case) -> pd.DataFrame:
     return table[list(CAPACITY_COLUMNS)].assign(conditions=plan.conditions.words())
 
 
+def _of(table: pd.DataFrame, case: _Case) -> pd.DataFrame:
+    """Return the rows under the conditions of a case."""
+    return table[table["conditions"] == case.plan.conditions.words()]
+
+
 def _minima(table: pd.DataFrame) -> pd.DataFrame:
     """Return the annual minima under each of the conditions."""
     return pd.concat(
@@ -299,6 +321,7 @@ def _write(
     cases: Sequence[_Case],
     out: Path,
     results: tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]],
+    bought: pd.DataFrame,
 ) -> dict[str, Any]:
     """Write the tables; return the summary."""
     table, checked, effort = results
@@ -308,6 +331,8 @@ def _write(
     asked = {case.plan.conditions.words(): case.asked.words() for case in cases}
     if len(cases) > 1:
         tables["hosting_range"] = ranges(minima, asked)
+    if len(bought):
+        tables["hosting_mitigation"] = bought
     for name, rows in tables.items():
         text = csv_text(_named(rows, feeder))
         content.add_text(name, text)
@@ -322,7 +347,8 @@ def _write(
     )
     plans = [case.plan for case in cases]
     return hosting_summary(study, feeder, plans, asked, (table, minima, checked, effort)) | {
-        "content_sha256": content.hexdigest()
+        "mitigation": records(mitigation_summary(bought, plans[0].search)) if len(bought) else [],
+        "content_sha256": content.hexdigest(),
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from v2g_feeder.conventions import Connection  # noqa: TC001  # pydantic reads it
 from v2g_feeder.hosting import (
@@ -15,6 +15,7 @@ from v2g_feeder.hosting import (
     ReverseMode,
     Search,
 )
+from v2g_feeder.hosting.mitigation import Measure
 from v2g_feeder.study.sections import Section
 
 __all__ = ["ConditionsSection", "FleetCapacitySection", "HostingSection"]
@@ -76,6 +77,48 @@ class FleetCapacitySection(Section):
         return FleetCapacity(**(given | lists))
 
 
+class MeasureSection(Section):
+    """One measure, by its name; exactly one of the four kinds."""
+
+    name: str = Field(min_length=1)
+    """What it is called in the tables."""
+    regulator: str | None = None
+    """A regulator control, or ``all``, that gets ``vreg_v`` or ``band_v``."""
+    vreg_v: Positive | None = None
+    """Forward set-point, V at the relay."""
+    band_v: Positive | None = None
+    """Bandwidth, V at the relay."""
+    transformer: str | None = None
+    """A transformer that is replaced by one of ``kva``, the impedance in percent as it is."""
+    kva: Positive | None = None
+    """Its new nameplate, kVA."""
+    other_phase: bool = False
+    """Each bus's best single phase in place of the one it has; single phases must be asked for."""
+    charging_hours: Annotated[float, Field(gt=0, le=24)] | None = None
+    """Managed charging: so many hours a day, the best ones of each day."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> MeasureSection:
+        kinds = {
+            "regulator": self.regulator is not None,
+            "transformer": self.transformer is not None,
+            "other_phase": self.other_phase,
+            "charging_hours": self.charging_hours is not None,
+        }
+        if sum(kinds.values()) != 1:
+            raise ValueError(f"give one of {', '.join(kinds)}")
+        settings = self.vreg_v is not None or self.band_v is not None
+        if kinds["regulator"] != settings:
+            raise ValueError("regulator goes with vreg_v or band_v, and they with it")
+        if kinds["transformer"] != (self.kva is not None):
+            raise ValueError("transformer goes with kva, and kva with it")
+        return self
+
+    def settings(self) -> Measure:
+        """Return the stage's settings."""
+        return Measure(**self.model_dump(exclude={"other_phase", "charging_hours"}))
+
+
 class HostingSection(Section):
     """Nodal hosting capacity, hour by hour, export and import."""
 
@@ -100,6 +143,8 @@ class HostingSection(Section):
     further_conditions: list[ConditionsSection] = Field(default_factory=list)
     """Other conditions under which the same is asked, such as regulators locked and free; every
     number has its conditions beside it."""
+    mitigation: list[MeasureSection] = Field(default_factory=list)
+    """Measures, each with the capacity that it buys under the first of the conditions."""
     coordinate_system: str | None = None
     """What the model's bus coordinates are, such as ``EPSG:2229``, for the map; left out, the map
     says that none is stated."""
@@ -110,6 +155,18 @@ class HostingSection(Section):
 
     fleet: FleetCapacitySection | None = None
     """Fleet capacity besides; left out, it is not asked for. ``{}`` takes the defaults."""
+
+    @model_validator(mode="after")
+    def _measures_can_be_told_apart(self) -> HostingSection:
+        names = [measure.name for measure in self.mitigation]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"mitigation: {', '.join(twice)} is there twice")
+        single = [one for one in self.connections if len(one) == 1]
+        enough = self.connections == "default" or len(single) > 1
+        if any(measure.other_phase for measure in self.mitigation) and not enough:
+            raise ValueError("mitigation: other_phase needs connections of more than one phase")
+        return self
 
     def search(self) -> Search:
         """Return the stage's settings."""
