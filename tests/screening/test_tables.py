@@ -83,8 +83,10 @@ HAND = table(
 def test_keys_of_a_unit():
     run = solution(PLACES, steps=48, v_pu=at((48, 2), 1.0, (35, 0, 1.06)))
     violations = screen(run, PLACES, LIMITS)
-    unit = keyed(
-        violations, policy=Policy.EXPORT, case=Case.FIRM, draw=3, calendar=CALENDAR, step=3 * 48
+    unit = pd.DataFrame(
+        keyed(
+            violations, policy=Policy.EXPORT, case=Case.FIRM, draw=3, calendar=CALENDAR, step=3 * 48
+        )
     )
     assert tuple(unit.columns) == VIOLATION_COLUMNS
     assert unit.iloc[0][:9].tolist() == [

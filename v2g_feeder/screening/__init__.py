@@ -32,6 +32,7 @@ from v2g_feeder.screening.protection import (
 )
 from v2g_feeder.screening.protection_figures import ProtectionSettings, protection_settings
 from v2g_feeder.screening.protection_sizes import protection_capacity
+from v2g_feeder.screening.reading import Reading
 from v2g_feeder.screening.reduce import Reducer
 from v2g_feeder.screening.relief import ALWAYS, RELIEF_COLUMNS, Outcome, harm_and_relief
 from v2g_feeder.screening.tables import (
@@ -42,7 +43,13 @@ from v2g_feeder.screening.tables import (
     keyed,
     sort_rows,
 )
-from v2g_feeder.screening.violations import Screen, reverse_flow_indicator, screen, unknowns
+from v2g_feeder.screening.violations import (
+    Screen,
+    reverse_flow_indicator,
+    reverse_kw,
+    screen,
+    unknowns,
+)
 from v2g_feeder.screening.zones import Zone, device_zones, fault_path, standing_flows
 
 __all__ = [
@@ -63,6 +70,7 @@ __all__ = [
     "ProtectionInputs",
     "ProtectionSettings",
     "ProtectionStatus",
+    "Reading",
     "Reducer",
     "Screen",
     "Source",
@@ -90,6 +98,7 @@ __all__ = [
     "protection_settings",
     "read_devices",
     "reverse_flow_indicator",
+    "reverse_kw",
     "room",
     "screen",
     "sort_rows",

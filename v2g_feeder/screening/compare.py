@@ -10,7 +10,7 @@ import numpy as np
 from v2g_feeder.conventions import Criterion, Effect
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from collections.abc import Mapping
 
 __all__ = [
     "KW_TOLERANCE",
@@ -19,11 +19,13 @@ __all__ = [
     "VOLTAGE_TOLERANCE_PU",
     "Pair",
     "binding",
+    "broken",
     "compare",
     "excess",
     "float32",
     "invalid",
     "room",
+    "stored_limit",
 ]
 
 SCREEN_COLUMNS: Final = (
@@ -63,7 +65,6 @@ _UNITS: Final = {
 _CHANGES: Final = frozenset(
     (Criterion.SUDDEN_VOLTAGE, Criterion.SLOW_VOLTAGE, Criterion.REGULATOR_VOLTAGE)
 )
-_LABELS: Final = ("element", "bus", "node", "phase")
 _EFFECTS: Final = np.array([str(effect) for effect in Effect], dtype=object)
 _CODE: Final = {effect: code for code, effect in enumerate(Effect)}
 
@@ -72,26 +73,56 @@ _CODE: Final = {effect: code for code, effect in enumerate(Effect)}
 class Pair:
     """Values of a run beside those of its reference.
 
+    A reference of fewer rows stands for each so many rows of the run in turn: one day without
+    vehicles for every draw.
+
     Parameters
     ----------
     value, reference
         ``[row, place]`` float32; a row is a step or a sudden change. ``None``: no reference.
+    now, before
+        Whether the run and its reference break the limit and may be screened, ``[row, place]``.
+        ``None``: the reference breaks none.
     step
-        Step of each row.
+        Step of each row of the run.
     usable
         Whether the run may be screened, ``[row]``.
     compared
-        Whether the reference may be set beside it, ``[row]``.
+        Whether the reference may be set beside it, ``[row]`` of the reference.
     element
         Label of each row, where the row and not the place has one.
     """
 
     value: np.ndarray
     reference: np.ndarray | None
+    now: np.ndarray
+    before: np.ndarray | None
     step: np.ndarray
     usable: np.ndarray
     compared: np.ndarray
     element: np.ndarray | None = None
+
+
+def broken(criterion: str, value: np.ndarray, limit: np.ndarray) -> np.ndarray:
+    """Return whether each value breaks its limit, both as they are stored, ``[row, place]``.
+
+    A limit that is not finite is never broken.
+    """
+    bound = stored_limit(limit)
+    if criterion == Criterion.REVERSE_FLOW:
+        beyond: np.ndarray = excess(criterion, value, bound) > KW_TOLERANCE
+    elif criterion == Criterion.UNDER_VOLTAGE:
+        beyond = value < bound
+    elif criterion in _CHANGES:
+        beyond = np.abs(value) > bound
+    else:
+        beyond = value > bound
+    return beyond
+
+
+def stored_limit(limit: np.ndarray) -> np.ndarray:
+    """Return limits in the precision of results, NaN where there is none."""
+    return np.where(np.isfinite(limit), limit, np.nan).astype(np.float32)
 
 
 def excess(criterion: str, value: np.ndarray, limit: np.ndarray) -> np.ndarray:
@@ -168,7 +199,7 @@ def room(criterion: str, reference: np.ndarray, limit: np.ndarray) -> np.ndarray
 
 
 def compare(
-    criterion: Criterion, pair: Pair, limit: np.ndarray, places: pd.DataFrame
+    criterion: Criterion, pair: Pair, limit: np.ndarray, labels: Mapping[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
     """Return the rows of one criterion, in the order of its steps and then of its places.
 
@@ -180,8 +211,8 @@ def compare(
         The values, and those of the reference.
     limit
         Limit of each place, ``[place]``; not finite where there is none.
-    places
-        Labels of the places: some of ``element, bus, node, phase``.
+    labels
+        Some of ``element, bus, node, phase`` of the places.
 
     Returns
     -------
@@ -189,41 +220,44 @@ def compare(
         Columns :data:`SCREEN_COLUMNS`.
     """
     unit, tolerance = _UNITS[criterion]
-    slack = KW_TOLERANCE if criterion == Criterion.REVERSE_FLOW else 0.0
-    limited = np.isfinite(limit)
-    rounded = np.where(limited, limit, np.nan).astype(np.float32)
-    now = (excess(criterion, pair.value, rounded) > slack) & pair.usable[:, None]
-    before = np.zeros_like(now)
-    if pair.reference is not None:
-        before = excess(criterion, pair.reference, rounded) > slack
-        before &= (pair.usable & pair.compared)[:, None]
-    row, place = np.nonzero(now | before)
+    row, place = _either(pair)
+    other = row % max(1, len(pair.compared))
     value = pair.value[row, place].astype(float)
     known = np.full(len(row), np.nan)
     if pair.reference is not None:
-        known = np.where(pair.compared[row], pair.reference[row, place], np.nan)
-    beyond = excess(criterion, value, rounded[place].astype(float))
-    change = beyond - excess(criterion, known, rounded[place].astype(float))
-    broken = now[row, place]
-    effect = _effect(broken, before[row, place], change, tolerance)
+        known = np.where(pair.compared[other], pair.reference[other, place], np.nan)
+    bound = stored_limit(limit)[place].astype(float)
+    beyond = excess(criterion, value, bound)
+    change = beyond - excess(criterion, known, bound)
+    breaks = pair.now[row, place]
+    broke = np.zeros_like(breaks) if pair.before is None else pair.before[other, place]
+    effect = _effect(breaks, broke, change, tolerance)
     effect[np.isnan(known)] = _CODE[Effect.NONE]
-    labels = {
-        name: places[name].to_numpy(dtype=object)[place] for name in _LABELS if name in places
-    }
+    named = {name: column[place] for name, column in labels.items()}
     if pair.element is not None:
-        labels["element"] = pair.element[row]
+        named["element"] = pair.element[row]
     return _columns(
         len(row),
-        **labels,
+        **named,
         step=pair.step[row],
         criterion=str(criterion),
         value=value,
         limit=limit[place],
-        margin=np.where(broken, 0.0 - beyond, np.maximum(0.0 - beyond, 0.0)),
+        margin=np.where(breaks, 0.0 - beyond, np.maximum(0.0 - beyond, 0.0)),
         unit=unit,
         reference_value=known,
         effect=_EFFECTS[effect],
     )
+
+
+def _either(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
+    """Return row and place where the run or its reference breaks the limit."""
+    either = pair.now
+    if pair.before is not None:
+        either = (pair.now.reshape(-1, *pair.before.shape) | pair.before).reshape(pair.now.shape)
+    row, place = np.divmod(np.flatnonzero(either), max(1, either.shape[1]))
+    kept = pair.usable[row]
+    return row[kept], place[kept]
 
 
 def _effect(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from v2g_feeder.powerflow.solution import Observed, Solution
     from v2g_feeder.screening.limits import Limits
 
-__all__ = ["Against", "Item", "criteria_of", "operations", "rated"]
+__all__ = ["Against", "Item", "criteria_of", "labels_of", "operations", "rated"]
 
 
 class Against(Enum):
@@ -69,6 +70,20 @@ class Item:
     def limited(self) -> bool:
         """Whether any place has a limit."""
         return bool(np.isfinite(self.limit).any())
+
+    @cached_property
+    def labels(self) -> dict[str, np.ndarray]:
+        """Labels of the places by column."""
+        return labels_of(self.places)
+
+
+def labels_of(places: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Return what is there of ``element, bus, node, phase`` as columns."""
+    return {
+        name: places[name].to_numpy(dtype=object)
+        for name in ("element", "bus", "node", "phase")
+        if name in places
+    }
 
 
 def criteria_of(observed: Observed, limits: Limits, season: str = "") -> tuple[Item, ...]:

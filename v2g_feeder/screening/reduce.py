@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -22,22 +21,11 @@ from v2g_feeder.screening.tables import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from v2g_feeder.screening.tables import Columns
+
 __all__ = ["Reducer"]
 
 _BATCH: Final = 200_000  # rows folded at a time: a unit alone is mostly overhead
-_LABELS: Final = (
-    "policy",
-    "case",
-    "season",
-    "day_type",
-    "criterion",
-    "element",
-    "bus",
-    "node",
-    "phase",
-    "unit",
-    "effect",
-)
 
 
 class Reducer:
@@ -70,22 +58,23 @@ class Reducer:
         self._step_hours = step_hours
         self._most = most
         self._criteria = tuple(criteria)
-        self._waiting: list[pd.DataFrame] = []
+        self._waiting: list[dict[str, np.ndarray]] = []
+        self._count = 0
         self._kept = pd.DataFrame(columns=list(VIOLATION_COLUMNS))
         self._hourly = pd.DataFrame(columns=list(HOURLY_COLUMNS))
         self._relief: list[pd.DataFrame] = []
         self._seen = 0
         self._shared = False
 
-    def add(self, violations: pd.DataFrame) -> None:
+    def add(self, violations: Columns) -> None:
         """Take the rows of one unit, with the columns of :func:`keyed`; none is fine.
 
         A (policy, case, draw, step) belongs to one unit only.
         """
-        if violations.empty:
-            return
-        self._waiting.append(_interned(violations[list(VIOLATION_COLUMNS)]))
-        if sum(map(len, self._waiting)) >= _BATCH:
+        rows = {name: np.asarray(violations[name]) for name in VIOLATION_COLUMNS}
+        self._waiting.append(rows)
+        self._count += len(rows["step"])
+        if self._count >= _BATCH:
             self._fold()
 
     def violations(self) -> tuple[pd.DataFrame, str]:
@@ -111,23 +100,18 @@ class Reducer:
 
     def _fold(self) -> None:
         """Fold the waiting units into the tables."""
-        if not self._waiting:
+        if not self._count:
             return
-        rows = pd.concat(self._waiting, ignore_index=True)
-        self._waiting = []
+        rows = pd.DataFrame(
+            {
+                name: np.concatenate([part[name] for part in self._waiting])
+                for name in VIOLATION_COLUMNS
+            }
+        )
+        self._waiting, self._count = [], 0
         self._seen += len(rows)
         self._relief.append(relief_part(rows, self._rating_kva))
         self._hourly = fold_hourly([self._hourly, rows] if len(self._hourly) else [rows])
         self._kept = pd.concat([self._kept, rows], ignore_index=True) if len(self._kept) else rows
         if len(self._kept) > 2 * self._most:
             self._kept, self._shared = keep_worst(self._kept, self._most, shared=self._shared)
-
-
-def _interned(violations: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows with one copy of each label: those of other processes come with their own."""
-    columns = {}
-    for name in _LABELS:
-        codes, labels = pd.factorize(violations[name])
-        shared = [sys.intern(str(label)) for label in labels]
-        columns[name] = np.array(shared, dtype=object)[codes]
-    return violations.assign(**columns)

@@ -7,7 +7,7 @@ two parts. Labels that do not apply are empty strings, never NaN.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -16,9 +16,11 @@ from v2g_feeder.conventions import Effect
 from v2g_feeder.screening.compare import SCREEN_COLUMNS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from v2g_feeder.calendar import Calendar
+
+    Columns: TypeAlias = Mapping[str, np.ndarray] | pd.DataFrame
 
 __all__ = [
     "HOURLY_COLUMNS",
@@ -72,20 +74,21 @@ _CAP_KEYS: Final = (
 
 
 def keyed(
-    violations: pd.DataFrame,
+    violations: Columns,
     *,
     policy: str,
     case: str,
     draw: int | np.ndarray,
     calendar: Calendar,
     step: int,
-) -> pd.DataFrame:
+) -> dict[str, np.ndarray]:
     """Return the rows of one unit with the keys of the study.
 
     Parameters
     ----------
     violations
-        From :func:`~v2g_feeder.screening.screen`, steps counted within the unit.
+        Columns :data:`~v2g_feeder.screening.SCREEN_COLUMNS`, as from
+        :func:`~v2g_feeder.screening.screen`, steps counted within the unit.
     policy, case, draw
         Of the unit; ``draw`` may differ from row to row.
     calendar
@@ -95,26 +98,28 @@ def keyed(
 
     Returns
     -------
-    pandas.DataFrame
+    dict of numpy.ndarray
         Columns :data:`VIOLATION_COLUMNS`; ``step`` on the study's axis, ``month`` the day's
         representative one.
     """
-    steps = violations["step"].to_numpy() + step
+    steps = np.asarray(violations["step"]) + step
     day = steps // calendar.steps_per_day
     minutes = steps % calendar.steps_per_day * calendar.step_minutes
     days = calendar.days
-    table = violations.assign(
-        policy=_repeated(policy, len(steps)),
-        case=_repeated(case, len(steps)),
-        draw=draw,
-        step=steps,
-        season=np.array([str(item.season) for item in days], dtype=object)[day],
-        month=np.array([item.month for item in days])[day],
-        day_type=np.array([str(item.day_type) for item in days], dtype=object)[day],
-        hour=minutes // 60,
-        minute=minutes % 60,
-    )
-    return table[list(VIOLATION_COLUMNS)]
+    keys = {
+        "policy": _repeated(policy, len(steps)),
+        "case": _repeated(case, len(steps)),
+        "draw": np.broadcast_to(draw, steps.shape),
+        "step": steps,
+        "season": np.array([str(item.season) for item in days], dtype=object)[day],
+        "month": np.array([item.month for item in days])[day],
+        "day_type": np.array([str(item.day_type) for item in days], dtype=object)[day],
+        "hour": minutes // 60,
+        "minute": minutes % 60,
+    }
+    return keys | {
+        name: np.asarray(violations[name]) for name in VIOLATION_COLUMNS if name not in keys
+    }
 
 
 def hourly(violations: pd.DataFrame) -> pd.DataFrame:

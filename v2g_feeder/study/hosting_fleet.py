@@ -31,7 +31,7 @@ from v2g_feeder.study.fleet_stage import (
     shape_settings,
 )
 from v2g_feeder.study.power_flow import solve_runs
-from v2g_feeder.study.reduce import for_each, take_day
+from v2g_feeder.study.reduce import take_day
 from v2g_feeder.study.summary import records
 from v2g_feeder.study.units import Plan, Unit, plan_units, write_plan
 
@@ -225,9 +225,8 @@ class _Tally:
         runs = take_day(day, same_as, folder, lost, blank)
         season = str(calendar.days[day].season)
         for run in self.violated:
-            solutions = runs[run]
-            reference = for_each(runs[judged_against(*run)], len(solutions))
-            rows = self._screen.rows(stacked(solutions), reference, season=season)
+            reference = stacked(runs[judged_against(*run)])
+            rows = self._screen.rows(stacked(runs[run]), reference, season=season)
             self._note(run, day, rows)
 
     def _note(self, run: Run, day: int, rows: pd.DataFrame) -> None:

@@ -13,11 +13,10 @@ from v2g_feeder.dispatch import LEDGER_ROWS
 from v2g_feeder.powerflow.solution import Reason, Solution, stacked
 from v2g_feeder.screening import (
     ALWAYS,
-    KW_TOLERANCE,
     Reducer,
     Screen,
     keyed,
-    reverse_flow_indicator,
+    reverse_kw,
 )
 from v2g_feeder.store import ContentHash
 from v2g_feeder.study.results import ResultsFile
@@ -28,11 +27,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from v2g_feeder.powerflow.solution import Observed
+    from v2g_feeder.screening import Reading
     from v2g_feeder.study.config import Study
     from v2g_feeder.study.feeder_stage import FeederStage
     from v2g_feeder.study.fleet_stage import FleetStage
 
-__all__ = ["Reduced", "StudyReducer", "for_each", "take_day"]
+__all__ = ["Reduced", "StudyReducer", "take_day"]
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class StudyReducer:
         self._head = {run: np.full((draws, steps), np.nan) for run, draws in self._draws.items()}
         self._reason = {run: np.zeros((draws, steps), int) for run, draws in self._draws.items()}
         self._extremes: dict[tuple[str, str], dict[str, np.ndarray]] = {}
-        self._reverse: dict[tuple[str, str], pd.DataFrame] = {}
+        self._reverse: dict[tuple[str, str], dict[str, np.ndarray]] = {}
         self._split: dict[int, str] = {}
         self._unobserved: set[str] = set()
         self._content = ContentHash()
@@ -151,8 +151,16 @@ class StudyReducer:
         split = (Policy.EXPORT, Case.COINCIDENT_SPLIT)
         if split in runs:
             runs[split] = [self._worst_split(day, runs[split])]
-        for run, solutions in runs.items():
-            self._take(run, day, solutions, runs)
+        self._hash(day, runs)
+        season = str(self._study.calendar.days[day].season)
+        read: dict[tuple[str, str], Reading] = {}
+        for run in tuple(runs):
+            solutions = runs.pop(run)  # a day's arrays are large: held once
+            self._file.write_day(run, day, solutions)
+            read[run] = self._screen.read(stacked(solutions), season=season)
+        for run, reading in read.items():
+            self._judge(run, day, reading, read)
+            self._note(run, day, reading.solution)
 
     def _worst_split(self, day: int, solutions: list[Solution]) -> Solution:
         """Return the exporting phase with the most broken limits, then the highest voltage."""
@@ -167,42 +175,44 @@ class StudyReducer:
         self._split[day] = "ABC"[worst]
         return solutions[worst]
 
-    def _take(
+    def _judge(
         self,
         run: tuple[str, str],
         day: int,
-        solutions: list[Solution],
-        runs: Mapping[tuple[str, str], list[Solution]],
+        reading: Reading,
+        read: Mapping[tuple[str, str], Reading],
     ) -> None:
-        """Screen and store one day of one run, all its draws at once."""
-        policy, case = run
-        reference = reference_of(policy, case)
-        none = runs[Policy.NO_EV, Case.EXPECTED]
-        self._file.write_day(run, day, solutions)
-        whole = stacked(solutions)
-        self._unobserved.update(str(name) for name in self._screen.unobserved(whole))
-        beside = runs.get(reference) if reference else None
-        judged = for_each(beside, len(solutions)) if beside else None
-        season = str(self._study.calendar.days[day].season)
-        rows = self._screen.rows(whole, judged, season=season)
+        """Screen one day of one run, all its draws at once."""
+        reference = reference_of(*run)
+        none = read[Policy.NO_EV, Case.EXPECTED]
+        beside = read.get(reference) if reference else None
+        self._unobserved.update(str(name) for name in self._screen.unobserved(reading.solution))
+        rows = reading.against(beside)
         self._add(self._against_reference, rows, run, day)
         if reference is not None:
-            if beside is not none:
-                rows = self._screen.rows(whole, for_each(none, len(solutions)), season=season)
+            rows = rows if beside is none else reading.against(none)
             self._add(self._against_none, rows, run, day)
-        self._note(run, day, whole)
-        for name in ("v_pu", "loading_pct", "flow_kw", "reason"):
-            self._content.add_array(f"{day} {policy} {case} {name}", getattr(whole, name))
 
-    def _add(self, reducer: Reducer, rows: pd.DataFrame, run: tuple[str, str], day: int) -> None:
+    def _hash(self, day: int, runs: Mapping[tuple[str, str], list[Solution]]) -> None:
+        """Add the arrays of a day to what the result says, once where runs share a unit."""
+        seen: set[int] = set()
+        for (policy, case), solutions in runs.items():
+            for draw, solution in enumerate(solutions):
+                if id(solution) not in seen:
+                    seen.add(id(solution))
+                    for name in ("v_pu", "loading_pct", "flow_kw", "reason"):
+                        key = f"{day} {policy} {case} {draw} {name}"
+                        self._content.add_array(key, getattr(solution, name))
+
+    def _add(
+        self, reducer: Reducer, rows: dict[str, np.ndarray], run: tuple[str, str], day: int
+    ) -> None:
         """Give rows of a stack of draws to a reducer, with the keys of the study."""
-        if rows.empty:
-            return
         steps = self._study.calendar.steps_per_day
-        draw, step = np.divmod(rows["step"].to_numpy(), steps)
+        draw, step = np.divmod(rows["step"], steps)
         reducer.add(
             keyed(
-                rows.assign(step=step),
+                rows | {"step": step},
                 policy=run[0],
                 case=run[1],
                 draw=NO_DRAW if without_chance(*run) else draw,
@@ -219,27 +229,25 @@ class StudyReducer:
         head = np.where(valid, whole.head_kw, np.nan)
         self._head[run][:, steps] = head.reshape(by_draw)
         self._reason[run][:, steps] = whole.reason.reshape(by_draw)
-        found = reverse_flow_indicator(whole, self._feeder.observed, calendar.step_hours)
-        reverse = (whole.flow_kw < -KW_TOLERANCE) & valid[:, None]
-        at_all = reverse.reshape(*by_draw, reverse.shape[1]).any(axis=0)
+        reverse = reverse_kw(whole)
+        at_all = (reverse > 0).reshape(*by_draw, reverse.shape[1]).any(axis=0)
         first = np.where(at_all.any(axis=0), at_all.argmax(axis=0) + steps.start, calendar.n_steps)
-        found["first_step"] = first
-        before = self._reverse.get(run)
-        if before is not None:
-            found["reverse_kw"] = np.maximum(found["reverse_kw"], before["reverse_kw"])
-            found["reverse_hours"] += before["reverse_hours"]
-            found["first_step"] = np.minimum(found["first_step"], before["first_step"])
-        self._reverse[run] = found
+        indicator = {
+            "reverse_kw": (np.maximum, reverse.max(axis=0, initial=0.0).astype(float)),
+            "reverse_hours": (np.add, (reverse > 0).sum(axis=0) * calendar.step_hours),
+            "first_step": (np.minimum, first),
+        }
+        _fold(self._reverse.setdefault(run, {}), indicator)
         if valid.any():
-            now = {
-                "v_min": whole.v_pu[valid].min(axis=0),
-                "v_max": whole.v_pu[valid].max(axis=0),
-                "loading_max": whole.loading_pct[valid].max(axis=0),
+            v_pu, loading = whole.v_pu, whole.loading_pct
+            if not valid.all():
+                v_pu, loading = v_pu[valid], loading[valid]
+            extremes = {
+                "v_min": (np.minimum, v_pu.min(axis=0)),
+                "v_max": (np.maximum, v_pu.max(axis=0)),
+                "loading_max": (np.maximum, loading.max(axis=0)),
             }
-            kept = self._extremes.setdefault(run, now)
-            kept["v_min"] = np.minimum(kept["v_min"], now["v_min"])
-            kept["v_max"] = np.maximum(kept["v_max"], now["v_max"])
-            kept["loading_max"] = np.maximum(kept["loading_max"], now["loading_max"])
+            _fold(self._extremes.setdefault(run, {}), extremes)
 
     def close(self) -> None:
         """Finish the arrays on disk."""
@@ -264,15 +272,16 @@ class StudyReducer:
             if (count := int((codes == reason).sum()))
         ]
         reverse = [
-            table.assign(
+            self._feeder.observed.flows[["element", "kind", "bus", "phase"]].assign(
+                reverse_kw=found["reverse_kw"],
+                reverse_hours=found["reverse_hours"] / self._draws[run],
+                first_step=np.where(
+                    found["first_step"] < self._study.calendar.n_steps, found["first_step"], -1
+                ),
                 policy=run[0],
                 case=run[1],
-                reverse_hours=table["reverse_hours"] / self._draws[run],
-                first_step=table["first_step"].where(
-                    table["first_step"] < self._study.calendar.n_steps, -1
-                ),
             )
-            for run, table in self._reverse.items()
+            for run, found in self._reverse.items()
         ]
         draws = dict(self._draws)
         judged = {run: count for run, count in draws.items() if run[0] != Policy.NO_EV}
@@ -353,6 +362,7 @@ def _blank(observed: Observed, steps: int) -> Solution:
     )
 
 
-def for_each(reference: list[Solution], draws: int) -> Solution:
-    """Return the reference of each draw; one without chance serves them all."""
-    return stacked(reference if len(reference) == draws else reference[:1] * draws)
+def _fold(kept: dict[str, np.ndarray], found: Mapping[str, tuple[np.ufunc, np.ndarray]]) -> None:
+    """Fold what a day found at each place into what is kept, each figure by its own rule."""
+    for name, (rule, values) in found.items():
+        kept[name] = rule(kept[name], values) if name in kept else values
