@@ -10,7 +10,9 @@ import multiprocessing
 import os
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, wait
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
@@ -20,7 +22,7 @@ from v2g_feeder.errors import UnitError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["Outcome", "default_workers", "run_alone", "run_units"]
+__all__ = ["Outcome", "WorkerPool", "default_workers", "run_alone", "run_units", "worker_pool"]
 
 Result = TypeVar("Result")
 _TRIES: Final = 2
@@ -44,11 +46,41 @@ def default_workers() -> int:
         return max(1, os.cpu_count() or 1)
 
 
+@dataclass(frozen=True)
+class WorkerPool:
+    """Worker processes that outlive one :func:`run_units`."""
+
+    processes: ProcessPool
+    workers: int
+
+
+@contextmanager
+def worker_pool(workers: int, module: str = "") -> Iterator[WorkerPool]:
+    """Yield worker processes for more than one :func:`run_units`; they end with the block.
+
+    With a module they start at once and import it, while the caller does something else.
+    """
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPool(workers, context=spawn) as pool:
+        try:
+            for _ in range(workers if module else 0):
+                pool.schedule(_bring, args=(module,))
+            yield WorkerPool(pool, workers)
+        except BaseException:
+            pool.stop()  # type: ignore[no-untyped-call]
+            raise
+
+
+def _bring(module: str) -> None:
+    """Import a module, in a worker."""
+    import_module(module)
+
+
 def run_units(
     function: Callable[..., Result],
     units: Iterable[tuple[Any, tuple[Any, ...]]],
     *,
-    workers: int,
+    workers: int | WorkerPool,
     deadline_s: float,
 ) -> Iterator[Outcome[Result]]:
     """Run units in worker processes and yield outcomes as they come, in no order.
@@ -60,7 +92,7 @@ def run_units(
     units
         Pairs of (key, arguments).
     workers
-        Number of processes.
+        Number of processes, or those of :func:`worker_pool`.
     deadline_s
         Longest time that a unit may take.
 
@@ -71,12 +103,13 @@ def run_units(
     """
     queue = deque((key, arguments, 1) for key, arguments in units)
     running: dict[Any, tuple[Any, tuple[Any, ...], int]] = {}
-    with ProcessPool(workers, context=multiprocessing.get_context("spawn")) as pool:
+    with worker_pool(workers) if isinstance(workers, int) else nullcontext(workers) as pool:
         try:
             while queue or running:
-                while queue and len(running) < workers * _AHEAD:
+                while queue and len(running) < pool.workers * _AHEAD:
                     unit = queue.popleft()
-                    running[pool.schedule(function, args=unit[1], timeout=deadline_s)] = unit
+                    begun = pool.processes.schedule(function, args=unit[1], timeout=deadline_s)
+                    running[begun] = unit
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
                     key, arguments, tries = running.pop(future)
@@ -85,9 +118,9 @@ def run_units(
                         queue.append((key, arguments, tries + 1))
                     else:
                         yield outcome
-        except BaseException:
-            pool.stop()  # type: ignore[no-untyped-call]
-            raise
+        finally:
+            for future in running:  # none, unless the caller has had enough or a unit has raised
+                future.cancel()
 
 
 def _outcome(key: Any, future: Any, deadline_s: float) -> Outcome[Any]:

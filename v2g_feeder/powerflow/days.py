@@ -8,7 +8,7 @@ with one.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -134,7 +134,7 @@ class BatchRunner:
             ready = np.asarray(wants & (block.reason <= Reason.FLAGGED))
             if ready.any():
                 self._sudden(first_step, step, filled, exporting, ready, block, changes)
-        return [_solution(blocks, unit, changes[unit]) for unit in range(count)]
+        return _solutions(blocks, changes)
 
     def _day(self, first_step: int) -> _Held:
         """Return the state in which a day's units begin: its first step settled without EVs."""
@@ -188,31 +188,49 @@ class BatchRunner:
                 changes[unit].append((at, kind, change))
 
 
-def _solution(
-    blocks: Sequence[Block], unit: int, changes: Sequence[tuple[int, SuddenKind, np.ndarray]]
-) -> Solution:
-    """Return the steps of one unit."""
+_READ: Final = (
+    "v_pu",
+    "loading_pct",
+    "flow_kw",
+    "head_kvar",
+    "losses_kw",
+    "taps",
+    "line_unbalance_pct",
+    "sequence_unbalance_pct",
+    "head_amps",
+    "closed",
+    "reason",
+)
 
-    def over(name: str) -> np.ndarray:
-        return np.array([getattr(block, name)[..., unit] for block in blocks], np.float32)
 
-    flow = over("flow_kw")
-    return Solution(
-        v_pu=over("v_pu"),
-        loading_pct=over("loading_pct"),
-        flow_kw=flow,
-        head_kw=flow[:, 0].copy(),
-        head_kvar=over("head_kvar"),
-        losses_kw=over("losses_kw"),
-        taps=over("taps"),
-        line_unbalance_pct=over("line_unbalance_pct"),
-        sequence_unbalance_pct=over("sequence_unbalance_pct"),
-        head_amps=over("head_amps"),
-        capacitor_steps=over("closed").astype(np.int16),
-        reason=np.array([block.reason[unit] for block in blocks], np.uint8),
-        sudden_step=np.array([at for at, _, _ in changes], np.int16),
-        sudden_kind=np.array([kind for _, kind, _ in changes], np.uint8),
-        sudden_pu=np.array([change for _, _, change in changes], np.float32).reshape(
-            -1, len(blocks[0].v_pu)
-        ),
-    )
+def _solutions(
+    blocks: Sequence[Block], changes: Sequence[Sequence[tuple[int, SuddenKind, np.ndarray]]]
+) -> list[Solution]:
+    """Return the steps of each unit, from blocks with a state a unit."""
+    by_unit = {name: _by_unit([getattr(block, name) for block in blocks]) for name in _READ}
+    nodes = by_unit["v_pu"].shape[-1]
+    found = []
+    for unit, mine in enumerate(changes):
+        values = {name: array[unit] for name, array in by_unit.items()}
+        closed = values.pop("closed")
+        found.append(
+            Solution(
+                **values | {"reason": values["reason"].astype(np.uint8)},
+                head_kw=values["flow_kw"][:, 0].copy(),
+                capacitor_steps=closed.astype(np.int16),
+                sudden_step=np.array([at for at, _, _ in mine], np.int16),
+                sudden_kind=np.array([kind for _, kind, _ in mine], np.uint8),
+                sudden_pu=np.array([change for _, _, change in mine], np.float32).reshape(
+                    -1, nodes
+                ),
+            )
+        )
+    return found
+
+
+def _by_unit(steps: Sequence[np.ndarray]) -> np.ndarray:
+    """Return values ``[..., state]`` of each step as ``[state, step, ...]`` in single precision."""
+    values = np.empty((steps[0].shape[-1], len(steps), *steps[0].shape[:-1]), np.float32)
+    for number, step in enumerate(steps):
+        values[:, number] = np.moveaxis(step, -1, 0)
+    return values

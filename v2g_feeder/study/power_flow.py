@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from v2g_feeder.study.config import Study
     from v2g_feeder.study.feeder_stage import FeederStage
     from v2g_feeder.study.fleet_stage import FleetStage
+    from v2g_feeder.workers import WorkerPool
 
 __all__ = ["DayReducer", "EngineUse", "solve_runs", "solve_study"]
 
@@ -116,7 +117,7 @@ def solve_study(
     fleet: FleetStage,
     out: Path,
     folder: Path,
-    workers: int,
+    workers: int | WorkerPool,
     tell: Callable[[str, int, int], None],
 ) -> tuple[Reduced, EngineUse]:
     """Solve all units and reduce them, a day at a time.
@@ -130,7 +131,7 @@ def solve_study(
     folder
         Where the plan is and the units' files go.
     workers
-        Worker processes.
+        Number of worker processes, or those of :func:`~v2g_feeder.workers.worker_pool`.
     tell
         Called with stage, done and total.
 
@@ -159,7 +160,7 @@ def solve_runs(
     feeder: FeederStage,
     same_as: dict[Unit, Unit],
     into: tuple[DayReducer, Path],
-    workers: int,
+    workers: int | WorkerPool,
     tell: Callable[[int, int], None],
 ) -> tuple[EngineUse, dict[str, str]]:
     """Solve all units of a plan, and hand them on day by day.
@@ -173,7 +174,7 @@ def solve_runs(
     into
         Who takes the days, and the folder where the plan is and the units' files go.
     workers
-        Worker processes.
+        Number of worker processes, or those of :func:`~v2g_feeder.workers.worker_pool`.
     tell
         Called with units done and total.
 
@@ -206,7 +207,7 @@ def _chosen(study: Study, feeder: FeederStage, units: Sequence[Unit]) -> EngineU
 
 
 def _by_batch(
-    study: Study, units: list[Unit], days: _Days, folder: Path, workers: int
+    study: Study, units: list[Unit], days: _Days, folder: Path, workers: int | WorkerPool
 ) -> tuple[EngineUse, list[Unit]]:
     """Solve what the batch engine can; return what is left to OpenDSS.
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from v2g_feeder.store import claim_folder, empty_folder
@@ -14,7 +16,7 @@ from v2g_feeder.study.power_flow import DEADLINE_S, solve_study
 from v2g_feeder.study.protection import screen_study
 from v2g_feeder.study.ramp import what_the_feeder_takes
 from v2g_feeder.study.units import Plan, write_plan
-from v2g_feeder.workers import default_workers, run_alone
+from v2g_feeder.workers import default_workers, run_alone, worker_pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,19 +75,21 @@ def run_study(
     InputError, FeederError, UnitError
         Before anything is written, if the study cannot be run.
     """
+    workers = workers or default_workers()
+    with worker_pool(workers, "v2g_feeder.study.units") as pool, ThreadPoolExecutor(1) as aside:
+        aside.submit(import_module, "v2g_feeder.study.write")  # matplotlib, beside the feeder
+        tell, feeder = begin(study, out, overwrite=overwrite, progress=progress, notice=notice)
+        tell("fleet", 0, 1)
+        fleet = prepare_fleet(study, feeder)
+        protection = screen_study(study, feeder, fleet)
+        ramp = what_the_feeder_takes(study, feeder, fleet, workers)
+        pilot = pilot_tables(study, feeder, fleet, ramp)
+        units_folder = empty_folder(out)
+        circuit = replace(feeder.circuit, points=fleet.points)
+        write_plan(Plan(circuit, study.limits.reverse_flow_kw, fleet.kw), units_folder)
+        reduced, use = solve_study(study, feeder, fleet, out, units_folder, pool, tell)
     from v2g_feeder.study.write import write_results  # noqa: PLC0415  # reports import matplotlib
 
-    tell, feeder = begin(study, out, overwrite=overwrite, progress=progress, notice=notice)
-    tell("fleet", 0, 1)
-    fleet = prepare_fleet(study, feeder)
-    protection = screen_study(study, feeder, fleet)
-    workers = workers or default_workers()
-    ramp = what_the_feeder_takes(study, feeder, fleet, workers)
-    pilot = pilot_tables(study, feeder, fleet, ramp)
-    units_folder = empty_folder(out)
-    circuit = replace(feeder.circuit, points=fleet.points)
-    write_plan(Plan(circuit, study.limits.reverse_flow_kw, fleet.kw), units_folder)
-    reduced, use = solve_study(study, feeder, fleet, out, units_folder, workers, tell)
     tell("report", 0, 1)
     summary = write_results(
         study,
