@@ -198,7 +198,7 @@ class ContentHash:
             plain = plain + plain.dtype.type(0.0)
             plain[np.isnan(plain)] = np.nan
         digest = hashlib.sha256(f"{plain.dtype.str}{plain.shape}".encode())
-        digest.update(plain.data)
+        digest.update(plain.tobytes())
         self._parts[key] = digest.hexdigest()
 
     def add_text(self, key: str, text: str) -> None:
