@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from v2g_feeder.errors import InputError, UnitError
-from v2g_feeder.workers import default_workers, run_alone, run_units
+from v2g_feeder.workers import default_workers, run_alone, run_units, worker_pool
 
 needs_kill = pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
 
@@ -75,3 +75,17 @@ def test_one_function_alone_runs_in_another_process(functions, tmp_path):
 def test_there_is_at_least_one_worker_and_no_unit_is_no_outcome(functions):
     assert default_workers() >= 1
     assert not outcomes(functions, [])
+
+
+def test_a_pool_serves_one_stage_after_the_other(functions):
+    with worker_pool(2, "worker_functions") as pool:
+        first = run_units(
+            functions.double, [(number, (number,)) for number in range(40)],
+            workers=pool, deadline_s=30.0,
+        )  # fmt: skip
+        assert next(first).result is not None
+        first.close()  # who has had enough leaves the pool as it was
+        units = [(number, ()) for number in range(8)]
+        found = list(run_units(functions.where_am_i, units, workers=pool, deadline_s=30.0))
+    assert not any(outcome.lost for outcome in found)
+    assert os.getpid() not in {outcome.result for outcome in found}
