@@ -139,10 +139,14 @@ class Block:
 
 @dataclass(frozen=True)
 class Bench:
-    """A block at work: voltages, multipliers and controls of ``WIDTH`` states."""
+    """A block at work: voltages, multipliers and controls of ``WIDTH`` states.
+
+    ``inverted`` are the taps and banks that the border's inverses in ``work`` belong to.
+    """
 
     work: Work
     controls: ControlWork
+    inverted: np.ndarray
 
 
 class Gauge(NamedTuple):
@@ -200,6 +204,7 @@ class BatchSolver:
         fast, self._curves = fast_of(loads)
         self._fast = packed(fast._asdict())
         self._places = places(network, probe, self.place)
+        self._unrated = np.setdiff1d(np.arange(len(probe.observed.elements)), probe.amp_element)
         size = len(self.place)
         self._source = np.zeros(size + 1, complex)
         self._source[self.place] = network.source_amps
@@ -280,7 +285,8 @@ class BatchSolver:
         )
         work.kw[-1] = work.kvar[-1] = 1.0
         controls = control_work(len(self._regulators), len(self._banks))
-        bench = Bench(work, controls)
+        tapped = np.full((len(self._regulators) + len(self.network.banks), WIDTH), np.nan)
+        bench = Bench(work, controls, tapped)
         controls.taps[:] = self.network.taps[:, None]
         controls.closed[:] = self.network.closed[:, None]
         fill(work, self.start)
@@ -326,8 +332,10 @@ class BatchSolver:
         own.due[:], own.back_due[:], own.switch_due[:] = np.inf, np.inf, np.inf
         own.opened[:] = False
         for _ in range(_MOST_CONTROL_ITERATIONS):
-            if len(self._border.re):
+            tapped = np.concatenate([own.taps, own.closed])
+            if not np.array_equal(tapped, bench.inverted):
                 invert(self._border, own.taps, own.closed, work)
+                bench.inverted[:] = tapped
             solve_block(
                 self._factor,
                 self._arrays,
@@ -347,16 +355,18 @@ class BatchSolver:
         work, own = bench.work, bench.controls
         observed, at, seen = self.probe.observed, self._places, Seen(work.re, work.im)
         v_pu = np.empty((len(observed.voltages), WIDTH))
-        loading = np.full((len(observed.elements), WIDTH), np.nan)
+        lowest = np.empty((1, WIDTH))
+        loading = np.empty((len(observed.elements), WIDTH))
+        loading[self._unrated] = np.nan
         flows = np.empty((len(observed.flows), WIDTH))
-        read_voltages(at.volt_one, at.volt_other, at.volt_scale, seen, v_pu)
+        read_voltages(at.volt_one, at.volt_other, at.volt_scale, seen, v_pu, lowest)
         read_currents(at.amps, at.amps_first, at.amps_element, own.taps, seen, loading)
         read_powers(at.flows, at.flow_first, at.flow_node, own.taps, seen, flows[1:])
         check = Check(*np.empty((len(Check._fields), 1, WIDTH)))
         load_check(self._arrays, self._fast, self._curves, work, check)
         head, drawn = self._head_kva(work), check.drawn_kw[0]
         flows[0] = head.real
-        reason = judge(check, v_pu, np.isfinite(head) & np.isfinite(drawn))
+        reason = judge(check, lowest[0], np.isfinite(head) & np.isfinite(drawn))
         reason[~own.settled] = Reason.CONTROLS_UNFINISHED
         failed = work.status != CONVERGED
         reason[failed] = Reason.NOT_CONVERGED
@@ -395,7 +405,7 @@ class BatchSolver:
         """Return the service voltages of a bench, per unit, ``[node, state]``."""
         v_pu = np.empty((len(self.probe.observed.voltages), WIDTH))
         at, seen = self._places, Seen(bench.work.re, bench.work.im)
-        read_voltages(at.volt_one, at.volt_other, at.volt_scale, seen, v_pu)
+        read_voltages(at.volt_one, at.volt_other, at.volt_scale, seen, v_pu, np.empty((1, WIDTH)))
         return v_pu
 
     def unbalance(self, bench: Bench) -> tuple[np.ndarray, np.ndarray]:
@@ -468,7 +478,7 @@ def fast_of(loads: LoadTable) -> tuple[Fast, np.ndarray]:
     curves = np.zeros((max(len(exponents), 1), DEGREE + 1))
     for row, exponent in enumerate(exponents):
         curves[row] = _curve(float(exponent))
-    return Fast(kind, shares, curve, above, low, limit, high), curves
+    return Fast(kind, low, limit, high, above, curve, shares), curves
 
 
 def _steady(loads: LoadTable) -> bool:

@@ -76,24 +76,24 @@ class Fast(NamedTuple):
     ----------
     kind
         0: constant power; 1: impedance, current and power; 2: a polynomial of model 4.
-    shares
-        Of kind 1, ``[load phase, 6]``: Z, I, P of watts, then of vars.
-    curve
-        Of kind 2: number of the polynomial, ``[load phase, 2]``, watts and vars.
-    above
-        Multipliers from ``limit`` upwards, ``[load phase, 2]``, watts and vars.
     low, limit, high
         Values of ``v^2``, ``[load phase]``: from ``low`` to ``high`` a row can be evaluated as a
         whole, by the formula up to ``limit``.
+    above
+        Multipliers from ``limit`` upwards, ``[load phase, 2]``, watts and vars.
+    curve
+        Of kind 2: number of the polynomial, ``[load phase, 2]``, watts and vars.
+    shares
+        Of kind 1, ``[load phase, 6]``: Z, I, P of watts, then of vars.
     """
 
     kind: np.ndarray
-    shares: np.ndarray
-    curve: np.ndarray
-    above: np.ndarray
     low: np.ndarray
     limit: np.ndarray
     high: np.ndarray
+    above: np.ndarray
+    curve: np.ndarray
+    shares: np.ndarray
 
 
 class Work(NamedTuple):

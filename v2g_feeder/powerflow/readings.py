@@ -195,13 +195,22 @@ def _rows(network: Network, conductors: np.ndarray, scale: np.ndarray, place: np
 
 @compiled
 def read_voltages(
-    one: np.ndarray, other: np.ndarray, scale: np.ndarray, seen: Seen, v_pu: np.ndarray
+    one: np.ndarray,
+    other: np.ndarray,
+    scale: np.ndarray,
+    seen: Seen,
+    v_pu: np.ndarray,
+    lowest: np.ndarray,
 ) -> None:
-    """Write the service voltages, per unit, ``[voltage, state]``."""
+    """Write the service voltages and the lowest, per unit, ``[voltage, state]``, ``[1, state]``."""
+    least = row_of(-np.inf)
     for k in range(len(one)):
         x = row_at(seen.re, one[k]) - row_at(seen.re, other[k])
         y = row_at(seen.im, one[k]) - row_at(seen.im, other[k])
-        put_row(v_pu, k, row_sqrt(x * x + y * y) * scale[k])
+        volts = row_sqrt(x * x + y * y) * scale[k]
+        put_row(v_pu, k, volts)
+        least = larger(least, 0.0 - volts)
+    put_row(lowest, 0, 0.0 - least)
 
 
 @compiled
@@ -390,15 +399,15 @@ def _shed(
             check.shed_kw[0, s] += max(missing, 0.0)
 
 
-def judge(check: Check, v_pu: np.ndarray, finite: np.ndarray) -> np.ndarray:
+def judge(check: Check, lowest: np.ndarray, finite: np.ndarray) -> np.ndarray:
     """Apply the validity gate to a block of converged states.
 
     Parameters
     ----------
     check
         What the loads do.
-    v_pu
-        Service voltages, ``[node, state]``.
+    lowest
+        Lowest service voltage, per unit, ``[state]``.
     finite
         Whether a state's powers are numbers, ``[state]``.
 
@@ -407,12 +416,11 @@ def judge(check: Check, v_pu: np.ndarray, finite: np.ndarray) -> np.ndarray:
     ndarray
         :class:`~v2g_feeder.powerflow.solution.Reason` codes, ``[state]``.
     """
-    reason = np.full(v_pu.shape[1], Reason.VALID, np.uint8)
+    reason = np.full(len(lowest), Reason.VALID, np.uint8)
     reason[check.high[0] > 0] = Reason.HIGH_VOLTAGE_SWITCHED
     shed = check.shed_kw[0] > SHED_LIMIT * np.maximum(check.modelled_kw[0], 1e-9)
     reason[shed] = Reason.LOAD_SHED
     reason[check.off[0] > 0] = Reason.EV_NOT_DELIVERED
-    if len(v_pu):
-        reason[v_pu.min(axis=0) < DEAD_PU] = Reason.NOT_ENERGISED
+    reason[lowest < DEAD_PU] = Reason.NOT_ENERGISED
     reason[~finite] = Reason.NOT_FINITE
     return reason
