@@ -272,3 +272,50 @@ def test_every_page_prints_on_one_sheet(example, copy, tmp_path, size):
         command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--print-to-pdf={pdf}"]
         subprocess.run([*command, sized.as_uri()], check=True, capture_output=True, timeout=120)
         assert len(re.findall(rb"/Type\s*/Page\b", pdf.read_bytes())) == 1
+
+
+def protection_of(folder, content, **changes):
+    """Answer the first feeder on its model with other evidence of protection."""
+    feeder = content["feeders"][0]
+    feeder |= {"model": "ieee123", "buses": ["13"], "export_kw": 480}
+    feeder["protection"] = {"devices": "devices.yaml"} | changes
+    out = folder / "screened"
+    done = invoke(write(folder, content), "--out", out, "--overwrite")
+    assert done.exit_code == 0, done.output
+    (found,) = json.loads((out / "summary.json").read_text())["feeders"]
+    return next(item for item in found["items"] if item["item"] == "protection")
+
+
+def test_the_screen_is_run_where_model_and_inventory_are_given(copy):
+    folder, content = copy
+    bare = protection_of(folder, content)
+    assert bare["answer"] == "unknown"  # without the fault level at the head nothing passes
+    assert not any("protection screen not run" in text for text in bare["missing"])
+    assert any("phase_reach" in text for text in bare["missing"])
+    head = protection_of(folder, content, head={"three_phase_mva": 150, "ground_mva": 120})
+    assert len(head["missing"]) < len(bare["missing"])
+    assert not any("fault level" in text for text in head["missing"])
+
+
+def test_relief_comes_from_a_result_folder(copy):
+    folder, content = copy
+    content["feeders"][0].pop("relieved_kw", None)
+    content["feeders"][0]["results"] = "study"
+    (folder / "study").mkdir()
+    rows = [
+        {"case": "expected", "season": "winter", "relief_kw_mean": 44.0},
+        {"case": "expected", "season": "summer", "relief_kw_mean": 31.0},
+        {"case": "high", "season": "summer", "relief_kw_mean": 3.0},
+    ]
+    summary = folder / "study" / "summary.json"
+    summary.write_text(json.dumps({"events": rows}))
+    done = invoke(write(folder, content), "--out", folder / "out")
+    assert done.exit_code == 0, done.output
+    assert pd.read_csv(folder / "out" / "ranking.csv")["relieved_kw"].tolist() == [31.0]
+    summary.write_text(json.dumps({"events": []}))
+    done = invoke(write(folder, content), "--out", folder / "out2")
+    assert done.exit_code != 0
+    assert "no event with expected participation" in done.output
+    content["feeders"][0]["relieved_kw"] = 3
+    done = invoke(write(folder, content), "--out", folder / "out3")
+    assert "either `results` or `relieved_kw`" in done.output

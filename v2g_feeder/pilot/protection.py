@@ -26,6 +26,7 @@ __all__ = [
     "SETTINGS",
     "Device",
     "Finding",
+    "findings_of_screen",
     "protection_item",
     "read_findings",
     "read_inventory",
@@ -132,6 +133,19 @@ def read_inventory(path: Path) -> tuple[Device, ...]:
     )
 
 
+def findings_of_screen(table: pd.DataFrame) -> tuple[Finding, ...]:
+    """Return the findings of a protection screen's table (``protection.csv`` of a study)."""
+    return tuple(
+        Finding(
+            str(row.check),
+            str(row.device),
+            Answer(_OUTCOMES[str(row.status)]),
+            "; ".join(str(text) for text in (row.missing, row.note) if text and pd.notna(text)),
+        )
+        for row in table.itertuples()
+    )
+
+
 def read_findings(path: Path) -> tuple[Finding, ...]:
     """Read the findings of a protection screen or of a coordination study.
 
@@ -218,7 +232,7 @@ def protection_item(
     ]
     if findings is None:
         missing.append(
-            "protection screen not run: `protection.csv` of a study, or findings of your own"
+            "protection screen not run: give `model`, `buses` and `export_kw`, or findings"
         )
     else:
         measures.append(_to_review(findings, names, missing))

@@ -19,6 +19,7 @@ from v2g_feeder.errors import InputError, Problem, nearest
 from v2g_feeder.pilot import Thresholds, default_thresholds
 from v2g_feeder.pilot.agreement import NONE
 from v2g_feeder.pilot.clock import parse_window
+from v2g_feeder.study.protection import HeadSection  # noqa: TC001  # pydantic reads it
 from v2g_feeder.study.sections import Section, section_problems
 from v2g_feeder.study.yaml_file import read_yaml
 
@@ -127,7 +128,11 @@ class ProtectionEvidence(Section):
     ``element``, ``change`` (``settings``, ``part`` or ``rebuild``) and settings."""
     findings: str | None = None
     """``protection.csv`` of a study's result; or CSV of your own: ``check``, ``device``,
-    ``outcome``, ``note``."""
+    ``outcome``, ``note``. Left out, the screen is run where ``model``, ``buses`` and
+    ``export_kw`` are given."""
+    head: HeadSection | Literal["model"] | None = None
+    """Fault level at the head for that screen, as in a study; left out, what needs it is
+    unknown."""
 
 
 class AgreementEvidence(Section):
@@ -191,6 +196,9 @@ class CandidateSection(Section):
     """Points at which the fleet connects."""
     export_kw: Positive | None = None
     """Rated export of the fleet's chargers together, kW."""
+    results: str | None = None
+    """Result folder of a study of this feeder: gives ``relieved_kw``, the least over its seasons of
+    the mean relief at the head in event hours, expected participation."""
     relieved_kw: NotNegative | None = None
     """kW that a study found the fleet to relieve at the head."""
     events: list[EventEvidence] = Field(default_factory=list)
@@ -209,6 +217,14 @@ class CandidateSection(Section):
             raise ValueError("`model` and `buses` go together")
         if self.model is None and any(event.points for event in self.events):
             raise ValueError("`points` of an event need `model`")
+        if self.results is not None and self.relieved_kw is not None:
+            raise ValueError("give either `results` or `relieved_kw`")
+        own = self.protection
+        if own and own.head and (own.findings or not (self.model and self.export_kw)):
+            text = (
+                "`protection.head` is for the screen, which needs `model` and `export_kw` and no "
+            )
+            raise ValueError(f"{text}`findings`")
         return self
 
 

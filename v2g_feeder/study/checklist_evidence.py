@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
+from v2g_feeder.conventions import Case
 from v2g_feeder.errors import InputError, Problem
 from v2g_feeder.feeder.library import resolve_model
 from v2g_feeder.pilot import Agreement, Candidate
 from v2g_feeder.pilot.clock import parse_window
 from v2g_feeder.pilot.fault_path import model_fault_path
 from v2g_feeder.pilot.load import read_load
-from v2g_feeder.pilot.protection import read_findings, read_inventory
+from v2g_feeder.pilot.protection import findings_of_screen, read_findings, read_inventory
 from v2g_feeder.pilot.stays import read_ocpp, read_sessions, read_timetable, read_trips
 from v2g_feeder.pilot.telemetry import read_telemetry, read_voltages
 from v2g_feeder.study.checklist import AgreementFile
+from v2g_feeder.study.protection import ProtectionSection, screen_site
 from v2g_feeder.study.sections import section_problems
 from v2g_feeder.study.yaml_file import read_yaml
 from v2g_feeder.workers import run_alone
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
     from v2g_feeder.pilot.fault_path import ModelDevice
     from v2g_feeder.pilot.protection import Finding
     from v2g_feeder.pilot.stays import Stays
-    from v2g_feeder.study.checklist import CandidateSection, PlugInEvidence
+    from v2g_feeder.study.checklist import CandidateSection, PlugInEvidence, ProtectionEvidence
     from v2g_feeder.study.sections import Section
 
 __all__ = ["read_evidence"]
@@ -108,6 +111,9 @@ def read_evidence(
     if section.model is not None:
         found["has_model"] = True
         found["fault_path"] = _fault_path(reader, section)
+    relieved_kw = section.relieved_kw
+    if section.results is not None:
+        relieved_kw = reader.read(f"{section.results}/summary.json", _relieved_kw)
     if reader.problems:
         return None, reader.files, reader.problems
     candidate = Candidate(
@@ -117,7 +123,7 @@ def read_evidence(
         seasons=tuple(section.seasons),
         interconnection_points=section.interconnection_points,
         export_kw=section.export_kw,
-        relieved_kw=section.relieved_kw,
+        relieved_kw=relieved_kw,
         **found,
     )
     return candidate, reader.files, []
@@ -151,7 +157,42 @@ def _protection(reader: _Reader, section: CandidateSection) -> dict[str, Any]:
         findings: tuple[Finding, ...] | None = reader.read(protection.findings, read_findings)
         found["findings"] = findings
         found["protection_files"] += (protection.findings,)
+    elif found["devices"] and section.model and section.buses and section.export_kw:
+        found["findings"] = _screened(reader, section, protection)
     return found
+
+
+def _screened(
+    reader: _Reader, section: CandidateSection, protection: ProtectionEvidence
+) -> tuple[Finding, ...] | None:
+    """Return the findings of the protection screen, run here."""
+    try:
+        table = run_alone(
+            screen_site,
+            resolve_model(str(section.model), reader.folder),
+            [str(bus) for bus in section.buses],
+            float(section.export_kw or 0.0),
+            reader.folder / protection.devices,
+            ProtectionSection(head=protection.head),
+            deadline_s=_DEADLINE_S,
+        )
+    except InputError as error:
+        reader.problems += [
+            Problem(f"{reader.where}: {p.where}", p.message, p.hint) for p in error.problems
+        ]
+        return None
+    return findings_of_screen(table)
+
+
+def _relieved_kw(path: Path) -> float:
+    """Return the kW that a study's result relieves at the head, the least of its seasons."""
+    summary = json.loads(path.read_text(encoding="utf-8"))
+    rows = [row for row in summary.get("events", []) if row.get("case") == Case.EXPECTED]
+    found = [row["relief_kw_mean"] for row in rows if row.get("relief_kw_mean") is not None]
+    if not found:
+        text = "has no event with expected participation that is compared with managed charging"
+        raise InputError(Problem(str(path), text, "give relieved_kw instead"))
+    return max(float(min(found)), 0.0)
 
 
 def _agreement(path: Path, *, name: str) -> Agreement:

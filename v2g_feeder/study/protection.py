@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import numpy as np
 from pydantic import Field
 
+from v2g_feeder.calendar import season_calendar
+from v2g_feeder.conventions import DayType
+from v2g_feeder.feeder.base_load import native
 from v2g_feeder.feeder.engine import shared_engine
 from v2g_feeder.feeder.model import read_feeder
 from v2g_feeder.feeder.short_circuit import HeadFault, fault_network
-from v2g_feeder.loadshape import by_point
-from v2g_feeder.powerflow.opendss import base_commands
+from v2g_feeder.loadshape import by_point, connection_points
+from v2g_feeder.powerflow.opendss import Circuit, base_commands
 from v2g_feeder.screening import (
     NEEDS_FULL_STUDY,
     ProtectionInputs,
@@ -34,12 +37,11 @@ if TYPE_CHECKING:
 
     from v2g_feeder.feeder.engine import Engine, RawSolution
     from v2g_feeder.feeder.model import Feeder
-    from v2g_feeder.powerflow.opendss import Circuit
     from v2g_feeder.study.config import Study
     from v2g_feeder.study.feeder_stage import FeederStage
     from v2g_feeder.study.fleet_stage import FleetStage
 
-__all__ = ["HeadSection", "ProtectionSection", "protection_summary", "screen_study"]
+__all__ = ["HeadSection", "ProtectionSection", "protection_summary", "screen_site", "screen_study"]
 
 _DEADLINE_S: Final = 1800.0
 _MOST_STEPS: Final = 200  # of least head load: there the load behind a device is least, nearly
@@ -119,6 +121,43 @@ def screen_study(study: Study, feeder: FeederStage, fleet: FleetStage) -> pd.Dat
         _light_steps(study, feeder),
         deadline_s=_DEADLINE_S,
     )
+
+
+def screen_site(
+    master: Path,
+    buses: Sequence[str],
+    export_kw: float,
+    inventory: Path,
+    section: ProtectionSection,
+) -> pd.DataFrame:
+    """Return the protection screen of a site without a study; call it in a process of its own.
+
+    Parameters
+    ----------
+    master
+        The model; its own load shapes give the hour of least load, at which the site exports.
+    buses
+        Where the site connects, its export spread evenly over them, on all phases of each.
+    export_kw
+        Rated export of the site, kW.
+    inventory
+        Devices, CSV or YAML.
+    section
+        Fault level at the head, and figures.
+    """
+    engine = shared_engine()
+    engine.load(master)
+    feeder = read_feeder(engine, master)
+    year = season_calendar({"year": range(1, 13)}, [DayType.WEEKDAY])
+    base = native(feeder.loads, engine.load_shapes(), year)
+    nominal = np.zeros(len(base.p))
+    for name, kw in zip(feeder.loads["name"], feeder.loads["kw"], strict=True):
+        nominal[base.shape_of[name]] += kw
+    sites = [(bus.lower(), feeder.connections(bus.lower())[-1]) for bus in buses]
+    share = export_kw / len(sites)
+    points = connection_points(feeder, sites).assign(kva=share, kw=share)
+    circuit = Circuit(master, (), base, points, year.step_hours, year.steps_per_day)
+    return _screen(circuit, points, inventory, section, [int((nominal @ base.p).argmin())])
 
 
 def protection_summary(study: Study, table: pd.DataFrame | None) -> dict[str, Any] | None:
