@@ -66,7 +66,7 @@ def test_twenty_event_days_are_insufficient_draws(summary: Summary) -> None:
     assert line.startswith("Not known whether")
     assert "insufficient draws, 20 event-days of the 59" in line
     said = " ".join(credit_sentences(summary))
-    assert "insufficient draws, 20 of the 59 event-days" in said
+    assert "Insufficient draws, 20 of the 59 event-days" in said
     assert "nameplate 1,000" in said
     assert "untested" in said
 
@@ -75,7 +75,7 @@ def test_a_rebound_is_named_where_it_takes_the_credit(summary: Summary) -> None:
     summary["pilot"] = {"capacity_credit": [credit(1.0, kw=0.0, rebound_kw=600.0)]}
     said = credit_sentences(summary)[0].replace("\N{NO-BREAK SPACE}", " ")
     assert "0 kW for 1 h" in said
-    assert "after 600 kW of new peak" in said
+    assert "new peak by charging before and after, 600 kW, taken off" in said
 
 
 @pytest.mark.parametrize(("in_time", "word"), [(100, "Yes"), (60, "Not dependably"), (2, "No")])
@@ -127,14 +127,14 @@ def test_a_depot_says_whether_every_vehicle_leaves_full(summary: Summary) -> Non
     summary["pilot"] = {"capacity_credit": [credit(1.0), few(4.0)], "recharging": [again]}
     lines = first_lines(summary)
     assert "event-days drawn" in lines[0]
-    assert "breaks no screened limit that holds without EVs" in lines[1]
-    assert lines[2] == "Every vehicle leaves full: none of 900 departures is below its target."
+    assert "breaks no screened limit that holds without EVs" in lines[2]
+    assert lines[3] == "Every vehicle leaves full: none of 900 departures is below its target."
     again |= {"short": 3, "short_kwh_max": 9.0, "hours_mean": 1.5, "hours_max": 3.0}
     lines = first_lines(summary)
-    assert "breaks limits in 1.5" in lines[1]
-    assert lines[2].startswith("Not every vehicle leaves full: 3 of 900 departures")
+    assert "breaks limits in 1.5" in lines[2]
+    assert lines[3].startswith("Not every vehicle leaves full: 3 of 900 departures")
     again["short_uncontrolled"] = 3
-    assert first_lines(summary)[2].startswith("Export costs no departure its target: 3 of 900")
+    assert first_lines(summary)[3].startswith("Export costs no departure its target: 3 of 900")
 
 
 def test_solar_names_absorbed_kwh_late_export_and_reverse_hours(summary: Summary) -> None:

@@ -116,31 +116,33 @@ def credit_sentences(summary: Summary, case: str = "") -> list[str]:
     """Return what is dependable for 1, 2 and 4 hours by season, beside the nameplate."""
     table = _rows(summary, "capacity_credit")
     case = case or _main(summary, "capacity_credit")
-    found = []
     rows = [row for row in table if row["case"] == case and row["level"] == "P95"]
+    rows = [row for row in rows if is_known(row["estimate_kw"])]
+    if not rows:
+        return []
+    sure = all(row["status"] == "ok" for row in rows)
+    days = "" if sure else f"Insufficient draws, {whole(rows[0]['event_days'])} of the 59 "
+    start = (
+        "On 95 % of event-days, with 95 % confidence"
+        if sure
+        else f"{days}event-days that P95 needs; 95 % of those drawn reach"
+    )
+    note = (
+        f"{plain(case).capitalize()} participation, against managed charging, net of the feeder's "
+        f"limit and of rebound; nameplate {kw(rows[0]['nameplate_kw'])}; response "
+        f"{rows[0]['evidence']}."
+    )
+    return [f"{start}: {_by_season(rows, 'kw' if sure else 'estimate_kw')}.", note]
+
+
+def _by_season(rows: Sequence[Row], name: str) -> str:
+    """Return kW for each length of stress, season by season."""
+    parts = []
     for season in dict.fromkeys(row["season"] for row in rows):
         mine = [row for row in rows if row["season"] == season]
-        known = [row for row in mine if row["status"] == "ok"]
-        if known:
-            said = join([f"{kw(row['kw'])} for {row['hours']:g} h" for row in known])
-            text = f"In {plain(season)} {said} on 95 % of event-days with 95 % confidence"
-        else:
-            short = [row for row in mine if is_known(row["estimate_kw"])]
-            if not short:
-                continue
-            said = join([f"{kw(row['estimate_kw'])} for {row['hours']:g} h" for row in short])
-            text = (
-                f"In {plain(season)} insufficient draws, {whole(short[0]['event_days'])} of the 59 "
-                f"event-days that P95 needs: 95 % of them reach {said}"
-            )
-        found.append(f"{text}{_taken_off(mine[0])}.")
-    if found:
-        found.append(
-            f"{plain(case).capitalize()} participation, against managed charging, net of the "
-            f"feeder's limit and of rebound; nameplate {kw(rows[0]['nameplate_kw'])}; response "
-            f"{rows[0]['evidence']}."
-        )
-    return found
+        said = join([f"{kw(row[name])} for {row['hours']:g} h" for row in mine])
+        parts.append(f"{said} in {plain(season)}{_taken_off(mine[0])}")
+    return "; ".join(parts)
 
 
 def _taken_off(row: Row) -> str:
@@ -148,7 +150,7 @@ def _taken_off(row: Row) -> str:
     rebound = row["rebound_kw"]
     if not is_known(rebound) or rebound < _WORTH_KW:
         return ""
-    return f", after {kw(rebound)} of new peak by charging before and after was taken off"
+    return f" (new peak by charging before and after, {kw(rebound)}, taken off)"
 
 
 def contract_sentences(summary: Summary) -> list[str]:
@@ -214,19 +216,17 @@ def depot_sentences(summary: Summary) -> list[str]:
         if row["case"] == case and row["level"] == "P95" and is_known(row["estimate_kw"])
     ]
     found = []
-    for season in dict.fromkeys(row["season"] for row in table):
-        mine = [row for row in table if row["season"] == season]
-        sure = all(row["status"] == "ok" for row in mine)
-        name = "kw" if sure else "estimate_kw"
-        said = join([f"{kw(row[name])} for {row['hours']:g} h" for row in mine])
-        held = [row for row in _of_case(summary["events"], case) if row["season"] == season]
-        mean = f"; {kw(held[0]['held_kw_mean'])} held on average" if held else ""
-        how = "with 95 % confidence" if sure else f"{whole(mine[0]['event_days'])} event-days drawn"
-        when = _window(mine[-1]["from_h"], mine[-1]["to_h"])
+    if table:
+        sure = all(row["status"] == "ok" for row in table)
+        days = f"{whole(table[0]['event_days'])} event-days drawn"
+        when = _window(min(row["from_h"] for row in table), max(row["to_h"] for row in table))
         found.append(
-            f"In {plain(season)} the depot gives {said} in {when} on 95 % of event-days "
-            f"({how}{_taken_off(mine[0])}){mean}."
+            f"At {when}, on 95 % of event-days ({'with 95 % confidence' if sure else days}), the "
+            f"depot gives {_by_season(table, 'kw' if sure else 'estimate_kw')}."
         )
+        events = _of_case(summary["events"], case)
+        means = [f"{kw(row['held_kw_mean'])} in {plain(row['season'])}" for row in events]
+        found.append(f"On average it holds {join(means)} through the event.")
     for row in _of_case(_rows(summary, "recharging"), case):
         if row["hours_max"]:
             found.append(
