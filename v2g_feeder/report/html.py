@@ -51,6 +51,8 @@ if TYPE_CHECKING:
 
 __all__ = ["write_report"]
 
+_CREDIT_TABLES = ("capacity_credit", "credit_by_size", "credit_by_day")
+
 
 def write_report(result: Path) -> Path:
     """Build ``report.html`` and ``figures/`` from the files of a result folder.
@@ -108,6 +110,7 @@ def _context(result: Result) -> dict[str, Any]:
         "manifest": result.manifest,
         "own": first_lines(summary),
         "credit": credit_sentences(summary),
+        "pilot": {name: summary.get("pilot", {}).get(name, []) for name in _CREDIT_TABLES},
         "headline": answer.headline(summary),
         "managed": answer.managed_sentences(summary),
         "export": answer.export_sentences(summary),
