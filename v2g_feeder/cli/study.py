@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -18,14 +19,25 @@ from v2g_feeder.cli.shown import (
     workers_option,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from v2g_feeder.study.many import Row
+
 __all__ = ["study"]
 
-_PARTIAL: Final = 5
+_PEAKS: Final = ("no_ev", "uncontrolled", "managed", "export")
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="Result folder; default results/NAME.")
+@click.argument(
+    "files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Result folder, default results/NAME; of several studies the folder of all, results.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace an earlier result.")
 @workers_option
 @allow_path_option
@@ -35,7 +47,7 @@ _PARTIAL: Final = 5
 @click.pass_context
 def study(
     ctx: click.Context,
-    file: Path,
+    files: tuple[Path, ...],
     out: Path | None,
     workers: int | None,
     allowed: tuple[Path, ...],
@@ -45,11 +57,33 @@ def study(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Run the study in FILE (YAML) and write tables, arrays, report and OpenDSS package."""
+    """Run the study in FILE (YAML) and write tables, arrays, report and OpenDSS package.
+
+    Several files, or a pattern such as "feeders/*.yaml", are run one after the other: a table of
+    all is printed and written as summary.csv. One that fails does not stop the others; the exit
+    code is that of the worst.
+    """
     from v2g_feeder.study.config import load_study
+    from v2g_feeder.study.many import exit_code_of, named_files, run_many, worst
     from v2g_feeder.study.run import run_study
 
-    checked = load_study(file, allowed=allowed, seed=seed)
+    named = named_files(files)
+    load: dict[str, Any] = {"allowed": allowed, "seed": seed}
+    if len(named) > 1:
+        parent = out or Path("results")
+        with shown_run(hidden=quiet or as_json) as given:
+            rows = run_many(
+                named,
+                parent,
+                overwrite=overwrite,
+                load=load,
+                run=lambda number, file: (
+                    _told(number, len(named), file, given) | {"workers": workers}
+                ),
+            )
+        _print_many(rows, parent, as_json=as_json)
+        ctx.exit(worst(rows))
+    checked = load_study(named[0], **load)
     folder = out or Path("results") / checked.content.name
     with shown_run(hidden=quiet or as_json) as given:
         summary = run_study(
@@ -63,9 +97,44 @@ def study(
         show_json(folder, summary)
     else:
         _print(summary, folder)
-    validity = summary["validity"]
-    if validity["lost_units"] or validity["invalid"]:
-        ctx.exit(_PARTIAL)
+    ctx.exit(exit_code_of(summary))
+
+
+def _told(number: int, total: int, file: Path, given: dict[str, Any]) -> dict[str, Any]:
+    """Say which study comes, and return what it is given."""
+    given["notice"](f"study {number + 1} of {total}: {file}")
+    return given
+
+
+def _print_many(rows: Sequence[Row], parent: Path, *, as_json: bool) -> None:
+    """Print a line a study, and why some have no result or less than a whole one."""
+    from v2g_feeder.store import plain
+    from v2g_feeder.study.many import SUMMARY
+
+    if as_json:
+        click.echo(json.dumps({"results": str(parent), "studies": plain([vars(r) for r in rows])}))
+        return
+    show_table(
+        "Studies, case expected, mean over draws: peak at the head, kW; harm in place-hours",
+        ["study", "status", "no EV", "uncontrolled", "managed", "export", "harm managed", "export"],
+        [
+            [
+                row.study or row.file,
+                row.status,
+                *(_figure(getattr(row, f"peak_kw_{name}")) for name in _PEAKS),
+                *(_figure(getattr(row, f"harm_{name}_h")) for name in _PEAKS[2:]),
+            ]
+            for row in rows
+        ],
+    )
+    for row in rows:
+        if row.problem:
+            click.echo(f"{row.status}: {row.study or row.file}: {row.problem}", err=True)
+    click.echo(f"\ntable: {parent / SUMMARY}")
+
+
+def _figure(value: float) -> str:
+    return "-" if value != value else f"{value:.0f}"  # noqa: PLR0124  # not a number
 
 
 def _print(summary: dict[str, Any], folder: Path) -> None:
