@@ -59,6 +59,16 @@ def test_a_unit_that_overruns_is_lost_alone(functions, tmp_path):
     assert [found[key].result for key in range(4)] == [0, 2, 4, 6]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="no limit elsewhere")
+def test_a_unit_that_takes_all_memory_is_lost_alone(functions, tmp_path):
+    units = [("hoard", ("hoard", str(tmp_path), "hoard"))]
+    units += [(number, ("double", number)) for number in range(4)]
+    found = outcomes(functions, units)
+    assert found["hoard"].lost == "it ran out of memory"
+    assert len(list(tmp_path.glob("hoard.*"))) >= 1
+    assert [found[key].result for key in range(4)] == [0, 2, 4, 6]
+
+
 def test_an_input_error_reaches_the_parent_with_all_its_problems(functions):
     with pytest.raises(InputError) as caught:
         outcomes(functions, [(0, ("refuse",))], workers=1)

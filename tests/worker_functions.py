@@ -38,6 +38,14 @@ def oversleep(folder, name):
     time.sleep(60)
 
 
+def hoard(folder, name):
+    """Take more memory than a machine has, in pieces that each would fit."""
+    (Path(folder) / f"{name}.{os.getpid()}").touch()
+    pieces = []
+    while len(pieces) < 4096:
+        pieces.append(bytearray(1 << 30))
+
+
 def refuse():
     raise InputError([Problem("a.dss:1", "first", "hint"), Problem("a.dss:2", "second")])
 
@@ -50,4 +58,5 @@ def mixed(kind, *arguments):
         "die_once": die_once,
         "oversleep": oversleep,
         "refuse": refuse,
+        "hoard": hoard,
     }[kind](*arguments)

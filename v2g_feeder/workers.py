@@ -1,13 +1,15 @@
 """Work in processes of its own, so that a crash of the native engine costs one unit.
 
 A unit is a pure function of files and its key. Processes are spawned on every system. A unit that
-crashes or overruns is tried once more, and then reported as lost while the others go on.
+crashes, overruns or runs out of memory is tried once more, and then reported as lost while the
+others go on.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, wait
 from contextlib import contextmanager, nullcontext
@@ -26,6 +28,7 @@ __all__ = ["Outcome", "WorkerPool", "default_workers", "run_alone", "run_units",
 
 Result = TypeVar("Result")
 _TRIES: Final = 2
+_SHARE_OF_MEMORY: Final = 0.75
 _AHEAD: Final = 4  # units queued a worker, so that an interrupt leaves little to wind up
 
 
@@ -61,7 +64,7 @@ def worker_pool(workers: int, module: str = "") -> Iterator[WorkerPool]:
     With a module they start at once and import it, while the caller does something else.
     """
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPool(workers, context=spawn) as pool:
+    with ProcessPool(workers, context=spawn, initializer=_limit_memory) as pool:
         try:
             for _ in range(workers if module else 0):
                 pool.schedule(_bring, args=(module,))
@@ -123,12 +126,26 @@ def run_units(
                 future.cancel()
 
 
+def _limit_memory() -> None:
+    """Keep a worker from taking most of the machine's memory, where the system has such a limit."""
+    if sys.platform != "linux":
+        return
+    import resource  # noqa: PLC0415  # not on Windows
+
+    most = int(_SHARE_OF_MEMORY * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    if hard == resource.RLIM_INFINITY or most < hard:
+        resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
+
+
 def _outcome(key: Any, future: Any, deadline_s: float) -> Outcome[Any]:
     """Return what became of a finished unit; input errors pass through."""
     try:
         return Outcome(key, future.result())
     except ProcessExpired as error:
         return Outcome(key, None, f"its process ended unexpectedly (exit code {error.exitcode})")
+    except MemoryError:
+        return Outcome(key, None, "it ran out of memory")
     except TimeoutError:
         return Outcome(key, None, f"it took longer than {deadline_s:g} s")
 
