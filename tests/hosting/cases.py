@@ -16,6 +16,7 @@ from v2g_feeder.hosting import Conditions, Nodal, Search, candidates, capacity_t
 from v2g_feeder.hosting.base import FeederInConditions
 from v2g_feeder.hosting.table import unrated_buses
 from v2g_feeder.loadshape import no_points
+from v2g_feeder.powerflow.chargers import ChargerControl
 from v2g_feeder.powerflow.opendss import Circuit, Runner
 from v2g_feeder.screening import Limits
 
@@ -106,6 +107,7 @@ def search(
     buses: Sequence[str] | None = None,
     commands: Sequence[str] = (),
     season: str = "",
+    chargers: ChargerControl | None = None,
 ) -> Searched:
     """Search the first day of a model; ``p`` is the load of its steps, None the standard one."""
     conditions = conditions or Conditions()
@@ -120,7 +122,8 @@ def search(
         names = list(feeder.loads["name"]) if len(feeder.loads) else []
         base = BaseLoad("native", shape, shape, dict.fromkeys(names, 0), (), season_claim=False)
     all_commands = (*commands, *conditions.commands(feeder))
-    circuit = Circuit(master, all_commands, base, no_points(), 1.0, steps)
+    control = chargers or ChargerControl()
+    circuit = Circuit(master, all_commands, base, no_points(), 1.0, steps, control)
     runner = Runner(engine, circuit, limit.reverse_flow_kw)
     grid = FeederInConditions(runner, conditions)
     screened = list(runner.probe.observed.voltages["bus"])

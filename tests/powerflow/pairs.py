@@ -12,6 +12,7 @@ import pandas as pd
 from v2g_feeder.feeder.base_load import BaseLoad
 from v2g_feeder.feeder.engine import CONTROL_STATIC, LOCKED, ControlState, shared_engine
 from v2g_feeder.powerflow.batch import States
+from v2g_feeder.powerflow.chargers import ChargerControl
 from v2g_feeder.powerflow.days import BatchRunner
 from v2g_feeder.powerflow.kernels import fill
 from v2g_feeder.powerflow.opendss import Circuit, Runner
@@ -31,6 +32,7 @@ RATING_PCT = 0.01
 FIELDS = (
     *("v_pu", "loading_pct", "flow_kw", "head_kvar", "losses_kw", "line_unbalance_pct"),
     *("sequence_unbalance_pct", "head_amps", "taps", "closed", "reason", "iterations"),
+    "curtailed_kw",
 )
 
 
@@ -40,8 +42,12 @@ def pair(
     points: Sequence[Mapping[str, object]] = (),
     *,
     shape_of: Mapping[str, int] | None = None,
+    chargers: ChargerControl | None = None,
 ) -> Pair:
-    """Load a master file or the text of one; without ``shape_of`` all loads follow row 0."""
+    """Load a master file or the text of one; without ``shape_of`` all loads follow row 0.
+
+    ``points`` whose chargers follow curves have an ``export_kw``.
+    """
     if isinstance(source, str):
         master = folder / "master.dss"
         master.write_text(source, encoding="utf-8")
@@ -57,9 +63,10 @@ def pair(
         master=master,
         commands=(),
         base_load=BaseLoad("native", blank, blank, shape_of, (), season_claim=False),
-        points=pd.DataFrame(points, columns=COLUMNS),
+        points=pd.DataFrame(points, columns=[*COLUMNS, "export_kw"]),
         step_hours=1.0,
         steps_per_day=1,
+        chargers=chargers or ChargerControl(),
     )
     runner = Runner(engine, circuit)
     return Pair(runner, BatchRunner(runner), rows)
@@ -67,7 +74,10 @@ def pair(
 
 @dataclass(frozen=True)
 class Pair:
-    """Either engine with one circuit; rows of states are base loads' multipliers, then EV kW."""
+    """Either engine with one circuit.
+
+    Rows of states are base loads' multipliers, EV kW, and the model's own generation at hour 0.
+    """
 
     runner: Runner
     batch: BatchRunner
@@ -94,7 +104,10 @@ class Pair:
         count = len(self.runner.circuit.points), base.shape[1]
         ev = np.zeros(count) if ev is None else np.asarray(ev, float)
         kvar = np.zeros(count) if kvar is None else np.asarray(kvar, float)
-        return States(np.concatenate([base, ev]), np.concatenate([base, kvar]), **other)
+        own = [np.repeat(rows[:, :1], base.shape[1], axis=1)
+               for rows in (self.batch.generation.kw, self.batch.generation.kvar)]  # fmt: skip
+        rows = [base, ev, own[0]], [base, kvar, own[1]]
+        return States(*(np.concatenate(parts) for parts in rows), **other)
 
     def run(self, states: States, threads: int = 1, *, settle: bool = False) -> Block:
         """Solve states on the batch engine, as one block."""
@@ -108,6 +121,8 @@ class Pair:
         )
         for row in range(self.base_rows):
             self.runner.engine.set_shape(f"base_{row}", p[row], q[row])
+        points = slice(self.base_rows, self.rows)
+        self.runner._asked = p[points], q[points]
         for point in range(self.rows - self.base_rows):
             row = self.base_rows + point
             self.runner.engine.set_shape(f"v2g_{point}", p[row], q[row])
@@ -133,7 +148,7 @@ class Pair:
         engine.start_series(1.0)
         for number in range(len(states)):
             engine.restore(self.start(states, number), len(states), 1.0)
-            yield engine.solve(number, 1.0, LOCKED)
+            yield self.runner.solve_at(number, LOCKED)
 
     def settled(self, states: States, only: Sequence[int] | None = None):
         """Yield (solution, taps, banks) of OpenDSS's static solve of states."""
@@ -143,7 +158,7 @@ class Pair:
         windings = self.runner._windings
         for number in range(len(states)) if only is None else only:
             engine.restore(self.start(states, number), len(states), 1.0)
-            raw = engine.solve(number, 1.0, CONTROL_STATIC)
+            raw = self.runner.solve_at(number, CONTROL_STATIC)
             held = engine.control_state(windings)
             banks = dict(held.capacitors)
             closed = [banks[bank.name][0] for bank in self.solver.network.banks]

@@ -229,9 +229,6 @@ def test_the_gate_says_what_the_runner_s_gate_says(tmp_path):
 # -- what is refused --------------------------------------------------------------------------
 
 REFUSED = {
-    "New Generator.g1 bus1=b phases=3 kv=12.47 kw=100": "Generator.g1",
-    "New PVSystem.p1 bus1=b phases=3 kv=12.47 kva=100 pmpp=100 irradiance=1": "PVSystem.p1",
-    "New Storage.s1 bus1=b phases=3 kv=12.47 kwrated=100": "Storage.s1",
     "New Isource.i1 bus1=b amps=5": "Isource.i1",
     "New IndMach012.m1 bus1=b kv=12.47 kw=100 kva=120": "IndMach012.m1",
     "New Fuse.f1 MonitoredObj=Line.l": "Fuse.f1",
@@ -257,7 +254,8 @@ def test_what_cannot_be_represented_is_named(command, tmp_path):
 
 def test_all_that_is_refused_is_named_at_once_and_the_disabled_is_not(tmp_path):
     commands = (
-        "New Generator.g1 bus1=b kv=12.47 kw=9\nNew Storage.s1 bus1=b kv=12.47 kwrated=9\n"
+        "New Generator.g1 bus1=b kv=12.47 kw=9 model=3\n"
+        "New Storage.s1 bus1=b kv=12.47 kwrated=9 dispmode=price\n"
         "New Generator.off bus1=b kv=12.47 kw=9 enabled=no\n"
         "New Load.loose bus1=b.1.2.3.4 kv=12.47 kw=9 rneut=3 enabled=no\n"
     )

@@ -1,18 +1,23 @@
 """Which engine solves a study, and that both give the same violations."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 
 from v2g_feeder.feeder.library import resolve_model
 from v2g_feeder.study import power_flow
 from v2g_feeder.study.config import load_study
+from v2g_feeder.study.package import export_case
 from v2g_feeder.study.power_flow import EngineUse
 from v2g_feeder.study.run import run_study
 from v2g_feeder.study.units import Comparison, Unit
 from v2g_feeder.workers import Outcome
+
+from .test_package import solve, voltages_of
 
 WINTER = {
     "calendar": {"seasons": {"winter": [1]}, "day_types": ["peak_day"]},
@@ -50,14 +55,70 @@ def test_both_engines_give_the_same_violations(write_study, tmp_path):
     assert "end in the same taps" in stated["check against OpenDSS"]
 
 
-def test_a_model_with_a_generator_is_solved_by_opendss_and_says_so(write_study, tmp_path):
-    master = tmp_path / "master.dss"
-    text = f'Redirect "{resolve_model("ieee13", tmp_path).as_posix()}"\n'
-    master.write_text(text + "New Generator.chp bus1=671 kv=4.16 kw=100 kvar=0\n")
-    changes = {"feeder": {"model": str(master)}, "base_load": {"source": "native"}}
+def package_agrees(result, folder):
+    """Stock OpenDSS with the power that the curves left: equal wherever its taps end the same."""
+    export_case(result, "export", "coincident_split", 0, folder)
+    files = solve("opendssdirect", folder)
+    with xr.open_dataset(result / "results.nc", engine="h5netcdf") as data:
+        run = data.sel(policy="export", case="coincident_split").isel(draw=0)
+        expected, kvar = run["v_pu"].values, run["charger_kvar"].values
+        apart = []
+        for name, path in files.items():
+            day, step = (int(part) for part in re.match(r"d(\d+)_s(\d+)_", name).groups())
+            apart.append(np.abs(voltages_of(path, data) - expected[24 * day + step]).max())
+    assert (np.abs(kvar).max(axis=1) > 1).all()
+    assert len(apart) == len(expected)
+    assert np.mean(np.array(apart) < 1e-6) > 0.6
+    assert max(apart) < 0.025, "a few taps of regulators in series"
+
+
+def test_a_study_with_chargers_on_their_curves(write_study, tmp_path):
+    """One phase exports all it can: volt-var and volt-watt act, taps settle, OpenDSS agrees."""
+    changes = {
+        "chargers": {"volt_var": "category_b", "volt_watt": "category_b"},
+        "fleets": [{"name": "homes", "vehicles": 600, "export_capable": 1.0, "charger_kw": 11.5}],
+    }
+    batch = run(write_study, tmp_path / "a", power_flow={"engine": "batch"}, **changes)
+    assert batch["engine"]["name"] == "batch"
+    assert batch["engine"]["comparison"]["v_pu"] < 1e-6
+    assert batch["engine"]["comparison"]["other_state"] == 0
+    found = {row["case"]: row for row in batch["curtailed"]}
+    split = found["coincident_split"]
+    assert 0.02 < split["curtailed_kwh_mean"] / split["asked_kwh_mean"] < 0.8
+    stated = {row["condition"]: row["value"] for row in batch["conditions"]}
+    assert "volt-watt begins at 1.06 pu" in stated["chargers"]
+    assert {row["mark"] for row in batch["assumptions"] if row["group"] == "chargers"} == {"K", "A"}
+    assert "kW and kvar" in batch["package"]["note"]
+    package_agrees(tmp_path / "a" / "out", tmp_path / "package")
+    assert any("before the chargers' curves cut" in line for line in batch["unknowns"])
+
+
+def with_generation(folder, text):
+    """A study of the 13-bus feeder with elements of its own."""
+    master = folder / "master.dss"
+    first = f'Redirect "{resolve_model("ieee13", folder).as_posix()}"\n'
+    master.write_text(first + text)
+    return {"feeder": {"model": str(master)}, "base_load": {"source": "native"}}
+
+
+def test_a_model_with_a_generator_is_solved_by_the_batch_engine(write_study, tmp_path):
+    """The loads are scaled to the peak of the head, from where it is fed from below."""
+    changes = with_generation(tmp_path, "New Generator.chp bus1=671 kv=4.16 kw=5000 kvar=0\n")
+    changes["base_load"]["head_peak_kw"] = 500.0
+    summary = run(write_study, tmp_path / "study", power_flow={"engine": "batch"}, **changes)
+    assert summary["engine"]["name"] == "batch"
+    assert summary["engine"]["comparison"]["v_pu"] < 1e-6
+    assert summary["engine"]["comparison"]["other_state"] == 0
+
+
+def test_a_generator_that_limits_its_current_is_left_to_opendss_which_is_said(
+    write_study, tmp_path
+):
+    text = "New Generator.chp bus1=671 kv=4.16 kw=100 kvar=0 model=7\n"
+    changes = with_generation(tmp_path, text)
     summary = run(write_study, tmp_path / "study", power_flow={"engine": "batch"}, **changes)
     assert summary["engine"]["name"] == "opendss"
-    assert "Generator.chp" in summary["engine"]["why"]
+    assert "Generator.chp (model 7)" in summary["engine"]["why"]
     stated = {row["condition"]: row["value"] for row in summary["conditions"]}
     assert "Generator.chp" in stated["engine"]
 

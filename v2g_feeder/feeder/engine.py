@@ -26,7 +26,7 @@ from opendssdirect import dss as _module_context
 from v2g_feeder.errors import FeederError, InputError, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
 __all__ = [
@@ -140,6 +140,7 @@ class Engine:
             prefer_lists=False,
         )
         self._reversing: list[tuple[str, str, int]] | None = None
+        self._stored: list[tuple[float, int]] = []
         basic = self._dss.Basic
         basic.AllowChangeDir(False)
         basic.AllowForms(False)
@@ -166,6 +167,10 @@ class Engine:
             )
         self.run([*commands, "MakeBusList"], where=f"{master} (additions)")
         self._reversing = None
+        storages = self._dss.Storages
+        self._stored = [
+            (float(storages.puSOC()), int(storages.State())) for _ in self._each(storages)
+        ]
         solution = self._dss.Solution
         solution.Convergence(TOLERANCE)
         # a tap changes values of the matrix and never its pattern: 15 to 30 % of the time of a day
@@ -367,6 +372,35 @@ class Engine:
         matrix = np.array(element.YPrim()).view(complex).reshape(len(nodes), -1, order="F")
         return nodes, matrix
 
+    def nodes(self, name: str) -> tuple[int, ...]:
+        """Return the node of each conductor of an element, ground -1."""
+        self._dss.Circuit.SetActiveElement(name)
+        return tuple(int(node) - 1 for node in self._dss.CktElement.NodeRef())
+
+    def act(self) -> bool:
+        """Let regulators and banks act once on the solution; return whether any had to."""
+        solution = self._dss.Solution
+        solution.ControlMode(CONTROL_STATIC)
+        solution.SampleControlDevices()
+        if not self._dss.CtrlQueue.QueueSize():
+            return False
+        solution.DoControlActions()
+        return True
+
+    def given_kva(self, name: str) -> complex:
+        """Return what a generator, PV system or storage is set to inject at the step solved last.
+
+        Its power within its voltage limits, kW + j kvar, whatever the voltage is.
+        """
+        kind, _, short = name.lower().partition(".")
+        if kind == "storage":
+            self._dss.Circuit.SetActiveElement(name)
+            values = (self._dss.Properties.Value(which) for which in ("kw", "kvar"))
+            return complex(*(float(value) for value in values))
+        api = self._dss.Generators if kind == "generator" else self._dss.PVsystems
+        api.Name(short)
+        return complex(api.kW(), api.kvar())
+
     def phases(self, name: str) -> tuple[int, int]:
         """Return the number of phases of an element, and of conductors at each terminal."""
         self._dss.Circuit.SetActiveElement(name)
@@ -539,8 +573,24 @@ class Engine:
             controls_done=settled and bool(solution.ControlActionsDone() or controls == LOCKED),
         )
 
+    def _each(self, api: Any) -> Iterator[None]:
+        """Make one element of a class after the other the active one."""
+        more = api.First()
+        while more:
+            yield
+            more = api.Next()
+
     def _at(self, step: int, step_hours: float) -> None:
-        """Set the clock; a solve then begins by moving it on by one step."""
+        """Set the clock; a solve then begins by moving it on by one step.
+
+        A solve also moves the charge of storage on, so that a result would depend on what was
+        solved before: storage begins every step as the model states it.
+        """
+        storages = self._dss.Storages
+        for (charge, state), _ in zip(self._stored, self._each(storages), strict=True):
+            storages.puSOC(charge)
+            if storages.State() != state:
+                storages.State(state)
         hours = step * step_hours
         whole = int(hours + 1e-9)
         self._dss.Solution.Hour(whole)

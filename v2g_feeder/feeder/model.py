@@ -499,22 +499,27 @@ def _element_findings(
             )
         )
     found += _uncontrolled_regulators(feeder, transformers)
-    generation = [
-        f"{kind}.{row['Name']}"
+    return found + _generation(stated)
+
+
+def _generation(stated: Mapping[str, Any]) -> list[Finding]:
+    """Return what is said of the model's own generators, PV systems and storage."""
+    rows = {
+        f"{kind}.{row['Name']}": row
         for kind in ("Generator", "PVSystem", "Storage")
         for row in stated.get(kind, [])
         if row.get("Enabled", True)
-    ]
-    if generation:
-        found.append(
-            Finding(
-                FindingKind.EXISTING_GENERATION,
-                f"{len(generation)} generators, PV systems or storage units run as the model says",
-                tuple(generation[:_SHOWN]),
-                len(generation),
-            )
-        )
-    return found
+    }
+    if not rows:
+        return []
+    flat = sum(not row.get("Daily") for row in rows.values())
+    words = f"{len(rows)} generators, PV systems or storage units run as the model says, every day"
+    if flat:
+        words += f" the same; {flat} without a daily shape do so at every hour"
+    if any(name.startswith("Storage.") for name in rows):
+        words += "; storage keeps the state of charge that the model states"
+    names = tuple(rows)
+    return [Finding(FindingKind.EXISTING_GENERATION, words, names[:_SHOWN], len(names))]
 
 
 def _uncontrolled_regulators(feeder: Feeder, transformers: Mapping[str, Any]) -> list[Finding]:

@@ -10,6 +10,7 @@ import numpy as np
 from v2g_feeder.hosting.bounds import read_values
 from v2g_feeder.powerflow.batch import BatchSolver
 from v2g_feeder.powerflow.controls import read_controls
+from v2g_feeder.powerflow.generation import read_generation
 from v2g_feeder.powerflow.loads import load_table
 from v2g_feeder.powerflow.network import read_network
 from v2g_feeder.powerflow.opendss import EV_NAME
@@ -90,13 +91,19 @@ class FeederInConditions:
         network = read_network(engine, feeder)
         own = feeder.loads["name"].str.startswith(f"{EV_NAME}_")
         base = feeder.loads[~own & feeder.loads["enabled"]]
-        rows = len(circuit.base_load.p)
+        shapes = len(circuit.base_load.p)
+        day = circuit.steps_per_day
+        self._generation = read_generation(engine, shapes, day, circuit.step_hours)
+        runner.rewind()
+        rows = shapes + len(self._generation)
+        table = load_table(base, circuit.base_load.shape_of, engine.load_multiplier(), rows)
         self.solver = BatchSolver(
             network,
-            load_table(base, circuit.base_load.shape_of, engine.load_multiplier(), rows),
+            table.joined(self._generation.table),
             runner.probe,
             rows,
             lambda place: conditions.controls(read_controls(engine, feeder, network, place)),
+            chargers=(circuit.chargers, np.zeros(0)),
         )
         self.solver.start[self.solver.place] = runner.start_volts
 
@@ -139,6 +146,7 @@ class FeederInConditions:
         return found
 
     def put(self, bench: Bench, step: int) -> None:
-        """Give a bench the base load of a step."""
-        base = self.circuit.base_load
-        bench.work.kw[:-1], bench.work.kvar[:-1] = base.p[:, step, None], base.q[:, step, None]
+        """Give a bench the base load and the own generation of a step."""
+        base, own, at = self.circuit.base_load, self._generation, step % self.circuit.steps_per_day
+        bench.work.kw[:-1, :] = np.append(base.p[:, step], own.kw[:, at])[:, None]
+        bench.work.kvar[:-1, :] = np.append(base.q[:, step], own.kvar[:, at])[:, None]

@@ -178,11 +178,11 @@ class Recheck:
         if number is not None:
             power = self._blank.copy()
             power[:steps] = kw
-            engine.set_shape(f"{EV_NAME}_{number}", power, self._blank)
+            runner.ask(number, power, self._blank, abs(kw))
         engine.start_series(circuit.step_hours)
         without = self._base.step % steps + steps
         engine.restore(self._base.control, without, circuit.step_hours)
-        return engine.solve(self._base.step % steps, circuit.step_hours, controls)
+        return runner.solve_at(self._base.step % steps, controls)
 
     def solve(
         self, bus: str, connection: str, direction: str, kw: float, parts: Sequence[Part]
@@ -208,7 +208,7 @@ class Recheck:
             after = runner.probe.voltages(lost)
             if not lost.converged:
                 reason = Reason.NOT_CONVERGED
-        runner.engine.set_shape(f"{EV_NAME}_{number}", self._blank, self._blank)
+        runner.ask(number, self._blank, self._blank, 0.0)
         return self._screened(values, after, parts, valid=reason <= Reason.FLAGGED)
 
     def _screened(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -31,7 +32,7 @@ from v2g_feeder.powerflow.kernels import (
     fill,
     solve_block,
 )
-from v2g_feeder.powerflow.loads import CVR, IMPEDANCE, POWER, LoadTable, multiplier
+from v2g_feeder.powerflow.loads import CVR, GIVEN, IMPEDANCE, POWER, LoadTable, Role, multiplier
 from v2g_feeder.powerflow.mixing import CONVERGED, NUMBERS
 from v2g_feeder.powerflow.readings import (
     Check,
@@ -44,6 +45,7 @@ from v2g_feeder.powerflow.readings import (
     read_unbalance,
     read_voltages,
 )
+from v2g_feeder.powerflow.response import Chargers, Response
 from v2g_feeder.powerflow.rows import WIDTH
 from v2g_feeder.powerflow.solution import Reason
 from v2g_feeder.powerflow.spots import no_spots
@@ -51,6 +53,7 @@ from v2g_feeder.powerflow.spots import no_spots
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from v2g_feeder.powerflow.chargers import ChargerControl
     from v2g_feeder.powerflow.controls import CapacitorControls, ControlWork, RegulatorControls
     from v2g_feeder.powerflow.network import Network
     from v2g_feeder.powerflow.probe import Probe
@@ -120,6 +123,8 @@ class Block:
         did not converge are NaN.
     iterations
         Of the last solution, ``[state]``.
+    curtailed_kw
+        Export that chargers were asked for and, by their curves, did not give, ``[state]``.
     """
 
     first: int
@@ -135,6 +140,7 @@ class Block:
     closed: np.ndarray
     reason: np.ndarray
     iterations: np.ndarray
+    curtailed_kw: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -142,11 +148,14 @@ class Bench:
     """A block at work: voltages, multipliers and controls of ``WIDTH`` states.
 
     ``inverted`` are the taps and banks that the border's inverses in ``work`` belong to.
+    Of chargers that follow curves: export curtailed, and whether they did not come to rest.
     """
 
     work: Work
     controls: ControlWork
     inverted: np.ndarray
+    curtailed_kw: np.ndarray
+    off_curve: np.ndarray
 
 
 class Gauge(NamedTuple):
@@ -181,6 +190,9 @@ class BatchSolver:
         solved locked.
     tolerance
         Largest remaining error of a voltage across a load, per unit.
+    chargers
+        Curves of connection points and of spots, each spot rated at its own size, and the export
+        rating of each point in kW; ``None``: all are constant powers.
     """
 
     def __init__(
@@ -191,6 +203,7 @@ class BatchSolver:
         rows: int,
         controls: Callable[[np.ndarray], tuple[RegulatorControls, CapacitorControls]],
         tolerance: float = TOLERANCE,
+        chargers: tuple[ChargerControl, np.ndarray] | None = None,
     ) -> None:
         self.network, self.loads, self.probe = network, loads, probe
         self.tolerance = tolerance
@@ -205,6 +218,10 @@ class BatchSolver:
         self._fast = packed(fast._asdict())
         self._places = places(network, probe, self.place)
         self._unrated = np.setdiff1d(np.arange(len(probe.observed.elements)), probe.amp_element)
+        self._chargers = None
+        if chargers is not None and chargers[0].enabled:
+            control, rated_kw = chargers
+            self._chargers = Chargers(control, loads, self.place, rated_kw)
         size = len(self.place)
         self._source = np.zeros(size + 1, complex)
         self._source[self.place] = network.source_amps
@@ -286,7 +303,7 @@ class BatchSolver:
         work.kw[-1] = work.kvar[-1] = 1.0
         controls = control_work(len(self._regulators), len(self._banks))
         tapped = np.full((len(self._regulators) + len(self.network.banks), WIDTH), np.nan)
-        bench = Bench(work, controls, tapped)
+        bench = Bench(work, controls, tapped, np.zeros(WIDTH), np.zeros(WIDTH, bool))
         controls.taps[:] = self.network.taps[:, None]
         controls.closed[:] = self.network.closed[:, None]
         fill(work, self.start)
@@ -331,24 +348,34 @@ class BatchSolver:
         own.settled[:] = False if idle is None else idle
         own.due[:], own.back_due[:], own.switch_due[:] = np.inf, np.inf, np.inf
         own.opened[:] = False
+        response = None if self._chargers is None else Response(self._chargers, work)
+        begun = ~own.settled
         for _ in range(_MOST_CONTROL_ITERATIONS):
             tapped = np.concatenate([own.taps, own.closed])
             if not np.array_equal(tapped, bench.inverted):
                 invert(self._border, own.taps, own.closed, work)
                 bench.inverted[:] = tapped
-            solve_block(
-                self._factor,
-                self._arrays,
-                self._fast,
-                self._curves,
-                work,
-                own.settled,
-                self._feed,
-                Rules(self.tolerance, _MOST_ITERATIONS, self._depth),
-            )
+            self._flow(work, own.settled)
+            if response is not None:
+                off = response.settle(own.settled, partial(self._flow, work))
+                bench.off_curve[~own.settled] = off[~own.settled]
+                bench.curtailed_kw[begun] = response.follow.curtailed_kw[begun]
             if not settle or sample(self._regulators, self._banks, work, own, hour):
                 own.settled[:] = True
                 return
+
+    def _flow(self, work: Work, idle: np.ndarray) -> None:
+        """Solve the states of a block but the idle ones, all powers given."""
+        solve_block(
+            self._factor,
+            self._arrays,
+            self._fast,
+            self._curves,
+            work,
+            idle,
+            self._feed,
+            Rules(self.tolerance, _MOST_ITERATIONS, self._depth),
+        )
 
     def gauge(self, bench: Bench) -> Gauge:
         """Read what most limits are set on from a solved bench."""
@@ -367,6 +394,7 @@ class BatchSolver:
         head, drawn = self._head_kva(work), check.drawn_kw[0]
         flows[0] = head.real
         reason = judge(check, lowest[0], np.isfinite(head) & np.isfinite(drawn))
+        reason[bench.off_curve & (reason <= Reason.FLAGGED)] = Reason.EV_NOT_DELIVERED
         reason[~own.settled] = Reason.CONTROLS_UNFINISHED
         failed = work.status != CONVERGED
         reason[failed] = Reason.NOT_CONVERGED
@@ -399,6 +427,7 @@ class BatchSolver:
             own.closed[:, mine].copy(),
             reason[mine],
             work.iterations[mine].copy(),
+            np.where(failed, np.nan, bench.curtailed_kw)[mine],
         )
 
     def voltages(self, bench: Bench) -> np.ndarray:
@@ -453,7 +482,7 @@ def fast_of(loads: LoadTable) -> tuple[Fast, np.ndarray]:
     """
     count = len(loads)
     kind = np.ones(count, np.int64)
-    kind[loads.model == POWER] = 0
+    kind[np.isin(loads.model, (POWER, GIVEN))] = 0
     shares = np.zeros((count, 6))
     by_model = {2: (0, 0), 3: (2, 0), 5: (1, 1), 6: (2, 2), 7: (2, 0)}
     for model, (watts, vars_) in by_model.items():
@@ -485,7 +514,7 @@ def _steady(loads: LoadTable) -> bool:
     """Whether no load's current jumps at a limit; a charger beyond its own is invalid anyway."""
     columns = (loads.model, loads.vmin, loads.vmax, loads.vlow)
     table = np.column_stack([*columns, loads.exponents, loads.zip_shares])
-    own = np.flatnonzero(~loads.charger)
+    own = np.flatnonzero(loads.role != Role.CHARGER)
     for k in own[np.unique(table[own], axis=0, return_index=True)[1]]:
         limits = (float(loads.vmin[k]), float(loads.vmax[k]), float(loads.vlow[k]))
         for limit in limits:

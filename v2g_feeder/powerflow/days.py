@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from v2g_feeder.powerflow.batch import BatchSolver, Bench
+from v2g_feeder.powerflow.chargers import MIN_EXPORT_KW
 from v2g_feeder.powerflow.controls import read_controls
+from v2g_feeder.powerflow.generation import read_generation
 from v2g_feeder.powerflow.loads import injections, load_table
 from v2g_feeder.powerflow.mixing import CONVERGED
 from v2g_feeder.powerflow.network import read_network
-from v2g_feeder.powerflow.opendss import EV_NAME, MIN_EXPORT_KW
+from v2g_feeder.powerflow.opendss import EV_NAME
 from v2g_feeder.powerflow.rows import WIDTH
-from v2g_feeder.powerflow.solution import Reason, Solution, SuddenKind
+from v2g_feeder.powerflow.solution import Reason, Solution, SuddenKind, with_curves
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,25 +78,32 @@ class BatchRunner:
         own = feeder.loads["name"].str.startswith(f"{EV_NAME}_")
         base = feeder.loads[~own & feeder.loads["enabled"]]
         rows = len(circuit.base_load.p)
-        count = rows + len(circuit.points)
+        day = circuit.steps_per_day
+        owned = rows + len(circuit.points)
+        self.generation = read_generation(engine, owned, day, circuit.step_hours)
+        runner.rewind()
+        count = owned + len(self.generation)
         table = load_table(base, circuit.base_load.shape_of, engine.load_multiplier(), count)
         table = table.joined(injections(circuit.points, feeder.node_index, rows))
+        table = table.joined(self.generation.table)
         self.solver = BatchSolver(
             network,
             table,
             runner.probe,
             count,
             lambda place: read_controls(engine, feeder, network, place),
+            chargers=(circuit.chargers, circuit.export_kw),
         )
         self.solver.start[self.solver.place] = runner.start_volts
-        self._base_rows = rows
+        self._base_rows, self._point_rows = slice(rows), slice(rows, owned)
+        self._own_rows = slice(owned, count)
         self._bench = self.solver.bench()
         self._settled: dict[int, _Held] = {}
 
     def run(
         self, first_step: int, kw: np.ndarray, *, sudden: np.ndarray | None = None
     ) -> list[Solution]:
-        """Solve one day of several units at unity power factor.
+        """Solve one day of several units, at unity power factor but where chargers follow curves.
 
         Parameters
         ----------
@@ -125,16 +134,26 @@ class BatchRunner:
         wants = np.append(sudden, np.zeros(WIDTH - count, bool))
         self._day(first_step).into(bench)
         blocks: list[Block] = []
+        given: list[np.ndarray] = []
         changes: list[list[tuple[int, SuddenKind, np.ndarray]]] = [[] for _ in range(count)]
         for step in range(steps):
             self._put(first_step + step, filled[step])
             self.solver.solve(bench, settle=True, hour=self._hour(step))
             block = self.solver.read(bench)
             blocks.append(block)
+            given.append(np.stack([bench.work.kw[self._point_rows, :count],
+                                   bench.work.kvar[self._point_rows, :count]]))  # fmt: skip
             ready = np.asarray(wants & (block.reason <= Reason.FLAGGED))
             if ready.any():
                 self._sudden(first_step, step, filled, exporting, ready, block, changes)
-        return _solutions(blocks, changes)
+        found = _solutions(blocks, changes)
+        if not self.circuit.chargers.enabled:
+            return found
+        curtailed = np.array([block.curtailed_kw for block in blocks])
+        power = np.array(given)  # [step, 2, point, unit]
+        return [
+            with_curves(one, curtailed[:, unit], power[..., unit]) for unit, one in enumerate(found)
+        ]
 
     def _day(self, first_step: int) -> _Held:
         """Return the state in which a day's units begin: its first step settled without EVs."""
@@ -148,9 +167,13 @@ class BatchRunner:
     def _put(self, step: int, kw: np.ndarray, bench: Bench | None = None) -> None:
         """Give a bench the base load of a step and the power of the points, ``[point, state]``."""
         work = (bench or self._bench).work
-        base, rows = self.circuit.base_load, self._base_rows
-        work.kw[:rows], work.kvar[:rows] = base.p[:, step, None], base.q[:, step, None]
-        work.kw[rows:-1], work.kvar[rows:-1] = kw, 0.0
+        base, own, at = self.circuit.base_load, self.generation, step % self.circuit.steps_per_day
+        for rows, values in (
+            (self._base_rows, (base.p[:, step, None], base.q[:, step, None])),
+            (self._point_rows, (kw, 0.0)),
+            (self._own_rows, (own.kw[:, at, None], own.kvar[:, at, None])),
+        ):
+            work.kw[rows], work.kvar[rows] = values
 
     def _hour(self, step: int) -> np.ndarray:
         """Return the time at which OpenDSS solves a step, in hours of the day up to 24."""
@@ -182,7 +205,8 @@ class BatchRunner:
             self._put(first_step + step, power)
             self.solver.solve(self._bench, settle=False, hour=self._hour(step), idle=~mine)
             after = self.solver.voltages(self._bench)
-            after[:, self._bench.work.status != CONVERGED] = np.nan
+            lost = (self._bench.work.status != CONVERGED) | self._bench.off_curve
+            after[:, lost] = np.nan
             for unit in np.flatnonzero(mine[: len(changes)]):
                 change = (after[:, unit] - before.v_pu[:, unit]).astype(np.float32)
                 changes[unit].append((at, kind, change))

@@ -21,11 +21,15 @@ Below ``vmin`` the current goes in a line down to that of the nominal impedance 
 and 7: the impedance at ``vmin``), from there down every load is its nominal impedance. The vars of
 models 6 and 7 follow neither the load shape nor the model's load multiplier above ``vlow``, and
 both below.
+
+A model of our own, ``GIVEN``, is the power of a generator: 1 / v^2 in limits, and outside the
+multipliers that stand in place of its exponents, below ``vmin`` and above ``vmax``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -37,13 +41,22 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["CVR", "IMPEDANCE", "POWER", "LoadTable", "injections", "load_table",
-           "multiplier"]  # fmt: skip
+__all__ = ["CVR", "GIVEN", "IMPEDANCE", "POWER", "LoadTable", "Role", "injections",
+           "load_table", "multiplier", "table_of"]  # fmt: skip
 
 POWER: Final = 1
 IMPEDANCE: Final = 2
 CVR: Final = 4
+GIVEN: Final = 9
 _EV_LIMITS: Final = (0.5, 1.5)
+
+
+class Role(IntEnum):
+    """What a load phase belongs to."""
+
+    BASE = 0
+    CHARGER = 1
+    GENERATION = 2
 
 
 @dataclass(frozen=True)
@@ -63,15 +76,16 @@ class LoadTable:
     row, vars_row
         Rows of the multipliers that scale watts and vars.
     model
-        OpenDSS load model, 1 to 8.
+        OpenDSS load model, 1 to 8, or ``GIVEN``.
     vmin, vmax, vlow
         Limits in per unit of ``volts``.
     exponents
-        Of model 4, ``[load phase, 2]``: watts, vars.
+        Of model 4, ``[load phase, 2]``: watts, vars. Of ``GIVEN``: multipliers below and above the
+        limits.
     zip_shares
         Of model 8, ``[load phase, 7]``: Z, I, P of watts, of vars, and the cut-off voltage.
-    charger
-        Whether the phase is a connection point's.
+    role
+        Whose phase it is, a :class:`Role`.
     """
 
     one: np.ndarray
@@ -88,7 +102,7 @@ class LoadTable:
     vlow: np.ndarray
     exponents: np.ndarray
     zip_shares: np.ndarray
-    charger: np.ndarray
+    role: np.ndarray
 
     def __len__(self) -> int:
         """Return the number of load phases."""
@@ -152,11 +166,11 @@ def load_table(
                 load.vlowpu,
                 (load.cvr_watts, load.cvr_vars),
                 shares,
-                False,
+                Role.BASE,
             )
             for one, other in pairs
         ]
-    return _table(found)
+    return table_of(found)
 
 
 def injections(points: pd.DataFrame, node_index: Mapping[str, int], first_row: int) -> LoadTable:
@@ -181,10 +195,10 @@ def injections(points: pd.DataFrame, node_index: Mapping[str, int], first_row: i
         row = first_row + number
         found += [
             (one, other, rated, *[1e3 / len(pairs)] * 3, row, row, 1, *_EV_LIMITS, 0.5,
-             (0.0, 0.0), np.zeros(7), True)
+             (0.0, 0.0), np.zeros(7), Role.CHARGER)
             for one, other in pairs
         ]  # fmt: skip
-    return _table(found)
+    return table_of(found)
 
 
 def node_pairs(nodes: Sequence[int], phases: int, *, delta: bool) -> list[tuple[int, int]]:
@@ -201,14 +215,14 @@ def phase_volts(kv: float, phases: int, *, delta: bool) -> float:
     return float(kv * 1e3 / (np.sqrt(3.0) if phases > 1 and not delta else 1.0))
 
 
-def _table(rows: Sequence[tuple[object, ...]]) -> LoadTable:
+def table_of(rows: Sequence[tuple[object, ...]]) -> LoadTable:
     """Return a table of rows in the order of its fields."""
     shapes = {"exponents": (0, 2), "zip_shares": (0, 7)}
-    whole = {"one", "other", "row", "vars_row", "model"}
+    whole = {"one", "other", "row", "vars_row", "model", "role"}
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(fields(LoadTable))
     table = {}
     for item, column in zip(fields(LoadTable), columns, strict=True):
-        kind = int if item.name in whole else bool if item.name == "charger" else float
+        kind = int if item.name in whole else float
         empty = np.empty(shapes.get(item.name, (0,)), kind)
         table[item.name] = np.array(column, kind) if rows else empty
     return LoadTable(**table)
@@ -261,13 +275,13 @@ def multiplier(
     Parameters
     ----------
     model
-        OpenDSS load model, 1 to 8.
+        OpenDSS load model, 1 to 8, or ``GIVEN``.
     v
         Voltage in per unit of the rating.
     limits
         ``vmin``, ``vmax`` and ``vlow`` of the model, per unit.
     exponents, zip_shares
-        Parameters of models 4 and 8.
+        Parameters of models 4, ``GIVEN`` and 8.
     """
     vmin, vmax, vlow = limits
     if model == 2 or v <= vlow:
@@ -279,6 +293,8 @@ def multiplier(
         current = _interpolated(v, vmin, vlow, 1.0)
     else:
         power, fixed, current = 1.0 / (vmax * vmax), 1.0 / (vmax * vmax), 1.0 / vmax
+    if model == GIVEN:
+        power = exponents[0] if v <= vmin else exponents[1]
     if model == 5:
         return current, current
     if model == 6 or model == 7:  # noqa: PLR1714

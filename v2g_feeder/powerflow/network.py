@@ -15,6 +15,7 @@ from scipy import sparse
 from scipy.sparse import linalg
 
 from v2g_feeder.errors import FeederError
+from v2g_feeder.powerflow.generation import KINDS, unrepresented
 from v2g_feeder.powerflow.loads import CVR
 
 if TYPE_CHECKING:
@@ -233,8 +234,9 @@ def refuse(engine: Engine) -> None:
     names = [
         name
         for name in engine.element_names()
-        if name.lower().split(".", 1)[0] not in _LINEAR | _PASSIVE
+        if name.lower().split(".", 1)[0] not in _LINEAR | _PASSIVE | KINDS.keys()
     ]
+    names += unrepresented(engine)
     names += [
         f"Vsource.{row['Name']} (its voltage follows a shape)"
         for row in engine.properties("Vsource")

@@ -7,16 +7,17 @@ to step inside the unit and never out of it. The same inputs give the same bits 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from v2g_feeder.conventions import Connection
-from v2g_feeder.feeder.engine import LOCKED, ControlState, Engine
+from v2g_feeder.feeder.engine import CONTROL_STATIC, LOCKED, ControlState, Engine
 from v2g_feeder.feeder.model import Feeder, read_feeder
+from v2g_feeder.powerflow.chargers import MIN_EXPORT_KW, MOST_ROUNDS, ChargerControl, Follow
 from v2g_feeder.powerflow.probe import DEAD_PU, LoadGate, Probe, make_gate, make_probe
-from v2g_feeder.powerflow.solution import Reason, Solution, SuddenKind
+from v2g_feeder.powerflow.solution import Reason, Solution, SuddenKind, with_curves
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,13 +28,12 @@ if TYPE_CHECKING:
     from v2g_feeder.feeder.base_load import BaseLoad
     from v2g_feeder.feeder.engine import RawSolution
 
-__all__ = ["EV_NAME", "MIN_EXPORT_KW", "Circuit", "Runner", "base_commands", "ev_commands"]
+__all__ = ["EV_NAME", "Circuit", "Runner", "base_commands", "ev_commands"]
 
 EV_NAME: Final = "v2g"
 """Prefix of the loads and load shapes that stand for connection points."""
 _EV_VMIN, _EV_VMAX = 0.5, 1.5
-MIN_EXPORT_KW: Final = 1e-3
-"""Power above which a connection point counts as exporting."""
+_MOST_CONTROL_ROUNDS: Final = 200
 _NEXT, _LOST, _NONE = 1, 2, 3  # which copy of the day: next step's EVs, exports lost, no EVs
 _COPIES: Final = 4
 
@@ -52,11 +52,13 @@ class Circuit:
         Multipliers of the loads by step of the whole calendar.
     points
         Connection points: ``point``, ``bus``, ``connection``, ``kv``, ``nodes`` (``1.2``),
-        ``phases``, ``delta``.
+        ``phases``, ``delta``; and ``export_kw``, the rating, where chargers follow curves.
     step_hours
         Length of a step.
     steps_per_day
         Steps of a unit.
+    chargers
+        What chargers do with their voltage.
     """
 
     master: Path
@@ -65,6 +67,13 @@ class Circuit:
     points: pd.DataFrame
     step_hours: float
     steps_per_day: int
+    chargers: ChargerControl = field(default_factory=ChargerControl)
+
+    @property
+    def export_kw(self) -> np.ndarray:
+        """Export rating of each point's charger, ``[point]``; 0 where none is stated."""
+        stated = self.points.get("export_kw", np.zeros(len(self.points)))
+        return np.asarray(stated, float)
 
 
 def base_commands(circuit: Circuit, steps: int) -> list[str]:
@@ -120,6 +129,12 @@ class Runner:
         What to build.
     reverse_limits_kw
         Largest reverse flow allowed, by element name or ``head``.
+
+    Attributes
+    ----------
+    curtailed_kw, given
+        Of the state solved last, where chargers follow curves: export that these cut, and the
+        power of each connection point, kW and kvar, ``[2, point]``.
     """
 
     def __init__(
@@ -138,6 +153,11 @@ class Runner:
         self.probe: Probe = make_probe(self.feeder, engine, reverse_limits_kw)
         self._gate: LoadGate = _base_gate(self.feeder, circuit)
         self._ev_pairs = _ev_terminals(self.feeder, circuit.points)
+        none = np.zeros((len(circuit.points), _COPIES * steps))
+        self._asked: tuple[np.ndarray, ...] = (none, none)
+        self._rated_kw = circuit.export_kw.copy()
+        self.given = np.zeros((2, 0))
+        self._off_curve, self.curtailed_kw = False, 0.0
         self._windings = list(
             zip(
                 self.feeder.regulators["transformer"],
@@ -188,7 +208,8 @@ class Runner:
             Step of the calendar at which the day begins; picks the base load.
         kw, kvar
             Signed power of each connection point, ``[point, step]``, positive drawing; ``kvar``
-            defaults to zero (unity power factor).
+            defaults to zero (unity power factor). Chargers that follow curves take ``kw`` for what
+            they are asked for and find their own kvar.
         sudden
             Whether to solve the sudden steps too, regulators locked: all export lost at every
             step with export, event start and event end.
@@ -204,15 +225,20 @@ class Runner:
         self._set_evs(kw, kvar, sudden=sudden and bool(exporting.any()))
         self._set_base(first_step)
         self._restore(self._settled)
-        rows = []
+        rows, curtailed, given = [], [], []
         changes: list[tuple[int, SuddenKind, np.ndarray]] = []
         for step in range(steps):
-            raw = self._solve(step)
+            raw = self.solve_at(step)
             row = self._measure(raw, first_step + step, kw[:, step])
             rows.append(row)
+            curtailed.append(self.curtailed_kw)
+            given.append(self.given)
             if sudden and row[-1] <= Reason.FLAGGED:
                 changes += self._sudden(step, exporting, row[0])
-        return _collect(rows, changes, len(self.probe.observed.voltages))
+        found = _collect(rows, changes, len(self.probe.observed.voltages))
+        if not self.circuit.chargers.enabled:
+            return found
+        return with_curves(found, np.array(curtailed), np.array(given))
 
     def _sudden(
         self, step: int, exporting: np.ndarray, before: np.ndarray
@@ -227,8 +253,9 @@ class Runner:
             wanted.append((_NEXT, step + 1, kind))
         found = []
         for copy, at, kind in wanted:
-            raw = self._solve(copy * steps + step, LOCKED)
-            after = self.probe.voltages(raw) if raw.converged else np.full_like(before, np.nan)
+            raw = self.solve_at(copy * steps + step, LOCKED)
+            rests = raw.converged and not self._off_curve
+            after = self.probe.voltages(raw) if rests else np.full_like(before, np.nan)
             found.append((at, kind, (after - before).astype(np.float32)))
         return found
 
@@ -238,8 +265,64 @@ class Runner:
         none = _NONE * self.circuit.steps_per_day
         self.engine.restore(state, none, self.circuit.step_hours)
 
-    def _solve(self, position: int, controls: int = 0) -> RawSolution:
-        return self.engine.solve(position, self.circuit.step_hours, controls)
+    def ask(self, number: int, kw: np.ndarray, kvar: np.ndarray, rated_kw: float) -> None:
+        """Ask a connection point for signed power, by position of its shape.
+
+        ``rated_kw`` is the export rating of its charger, of use where chargers follow curves.
+        """
+        if self._asked[0].shape != (len(self._rated_kw), len(kw)):
+            self._asked = tuple(np.zeros((len(self._rated_kw), len(kw))) for _ in range(2))
+        self._asked[0][number], self._asked[1][number] = kw, kvar
+        self._rated_kw[number] = rated_kw
+        self.engine.set_shape(f"{EV_NAME}_{number}", kw, kvar)
+
+    def solve_at(self, position: int, controls: int = CONTROL_STATIC) -> RawSolution:
+        """Solve a position of the shapes, chargers following their curves."""
+        self._off_curve, self.curtailed_kw = False, 0.0
+        asked = self._asked[0][:, position : position + 1]
+        self.given = np.stack([shape[:, position] for shape in self._asked])
+        if not self.circuit.chargers.acting(asked).any():
+            return self.engine.solve(position, self.circuit.step_hours, controls)
+        follow = Follow(self.circuit.chargers, asked, self._rated_kw[:, None])
+        self._give(position, follow.given, np.flatnonzero(asked))
+        for _ in range(_MOST_CONTROL_ROUNDS):
+            raw = self._respond(position, follow)
+            if not raw.converged or controls == LOCKED or not self.engine.act():
+                return raw
+        return replace(raw, controls_done=False)
+
+    def _respond(self, position: int, follow: Follow) -> RawSolution:
+        """Solve a position, taps as they are, until its chargers rest on their curves."""
+        follow.restart()
+        left = np.array([True])
+        raw = self.engine.solve(position, self.circuit.step_hours, LOCKED)
+        for _ in range(MOST_ROUNDS):
+            if not raw.converged:
+                break
+            before = follow.given.copy()
+            left = follow.move(self._ev_pu(raw)[:, None], left)
+            if not left.any():
+                break
+            self._give(position, follow.given, np.flatnonzero((follow.given != before).any(axis=0)))
+            raw = self.engine.solve(position, self.circuit.step_hours, LOCKED)
+        self._off_curve = bool(left.any())
+        self.curtailed_kw, self.given = float(follow.curtailed_kw[0]), follow.given[..., 0].copy()
+        return raw
+
+    def _ev_pu(self, raw: RawSolution) -> np.ndarray:
+        """Return the mean voltage over the phases of each connection point, ``[point]``."""
+        volts = np.append(raw.volts, 0.0)
+        one, other, rated, owner = self._ev_pairs
+        v = np.abs(volts[one] - volts[other]) / rated
+        return np.bincount(owner, v) / np.bincount(owner)
+
+    def _give(self, position: int, given: np.ndarray, numbers: np.ndarray) -> None:
+        """Set the power of some connection points at a position of their shapes."""
+        for number in numbers.tolist():
+            power = [shape[number].copy() for shape in self._asked]
+            for shape, value in zip(power, given[:, number, 0], strict=True):
+                shape[position] = value
+            self.engine.set_shape(f"{EV_NAME}_{number}", *power)
 
     def _set_base(self, first_step: int) -> None:
         """Give the base-load shapes the day that begins at ``first_step``, if they hold another.
@@ -259,7 +342,7 @@ class Runner:
             )
         self._base_step = first_step
         self._restore(self._start)
-        self._solve(_NONE * steps)
+        self.solve_at(_NONE * steps)
         self._settled = self.engine.control_state(self._windings)
 
     def _set_evs(self, kw: np.ndarray, kvar: np.ndarray, *, sudden: bool) -> None:
@@ -270,6 +353,7 @@ class Runner:
         middle = [following, lost] if sudden else [[none, none], [none, none]]
         copies = [[kw, kvar], *middle, [none, none]]
         p, q = (np.concatenate([copy[axis] for copy in copies], axis=1) for axis in (0, 1))
+        self._asked = (p, q)
         for number in range(len(kw)):
             self.engine.set_shape(f"{EV_NAME}_{number}", p[number], q[number])
 
@@ -313,7 +397,7 @@ class Runner:
         if len(one):
             v = np.abs(volts[one] - volts[other]) / rated
             out = (v < _EV_VMIN) | (v > _EV_VMAX)
-            if (out & (np.abs(kw[owner]) > 0)).any():
+            if (out & (np.abs(kw[owner]) > 0)).any() or self._off_curve:
                 return Reason.EV_NOT_DELIVERED
         return self._gate.judge(volts, self.circuit.base_load.p[:, step])
 

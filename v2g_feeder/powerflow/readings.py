@@ -12,7 +12,7 @@ import numpy as np
 
 from v2g_feeder.compiled import compiled
 from v2g_feeder.powerflow.kernels import Fast, Work, by_rows, one_by_one
-from v2g_feeder.powerflow.loads import LoadTable, formula
+from v2g_feeder.powerflow.loads import LoadTable, Role, formula
 from v2g_feeder.powerflow.probe import DEAD_PU, SHED_LIMIT
 from v2g_feeder.powerflow.rows import (
     WIDTH,
@@ -46,6 +46,7 @@ __all__ = [
     "read_voltages",
 ]
 
+BASE, CHARGER = int(Role.BASE), int(Role.CHARGER)  # as compiled code takes them
 _NEGLIGIBLE: Final = 1e-6  # of a rating
 _TINY: Final = 1e-12
 _HALF_ROOT: Final = 0.5 * 3.0**0.5
@@ -360,11 +361,11 @@ def load_check(loads: LoadTable, fast: Fast, curves: np.ndarray, work: Work, che
         mine = row_at(found, 0) * u * nominal
         drawn = drawn + mine
         below = within(zero, u, row_of(fast.limit[k]))
-        if loads.charger[k]:
+        if loads.role[k] == CHARGER:
             fits = within(row_of(fast.low[k]), u, row_of(fast.limit[k]))
             idle = within(row_of(-1e-9), nominal, row_of(1e-9))
             off = larger(off, one_of_all - larger(fits, idle))
-        else:
+        elif loads.role[k] == BASE:
             base = base + mine
             idle = within(row_of(-np.inf), nominal, zero)
             high = larger(high, one_of_all - larger(below, idle))

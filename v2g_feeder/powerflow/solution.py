@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ import pandas as pd
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Observed", "Reason", "Solution", "SuddenKind", "stacked"]
+__all__ = ["Observed", "Reason", "Solution", "SuddenKind", "stacked", "with_curves"]
 
 
 class Reason(IntEnum):
@@ -96,7 +96,8 @@ def _none() -> np.ndarray:
 class Solution:
     """Values of one unit of work, a day of one (policy, case, draw).
 
-    The last four may be empty, ``(0, 0)``: their criteria are then not screened.
+    The unbalance, the head's currents and the capacitors' steps may be empty, ``(0, 0)``: their
+    criteria are then not screened.
 
     Parameters
     ----------
@@ -122,6 +123,11 @@ class Solution:
         Current out of the head bus by phase, A, ``[step, 3]``.
     capacitor_steps
         Steps in service of the controlled capacitors, ``[step, capacitor]``.
+    curtailed_kw
+        Export asked of the chargers that their curves did not let them give, ``[step]``; empty
+        where no charger follows a curve.
+    charger_kw, charger_kvar
+        What connection points then drew, ``[step, point]``; empty likewise.
     """
 
     v_pu: np.ndarray
@@ -139,11 +145,32 @@ class Solution:
     sequence_unbalance_pct: np.ndarray = field(default_factory=_none)
     head_amps: np.ndarray = field(default_factory=_none)
     capacitor_steps: np.ndarray = field(default_factory=_none)
+    curtailed_kw: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+    charger_kw: np.ndarray = field(default_factory=_none)
+    charger_kvar: np.ndarray = field(default_factory=_none)
 
     @property
     def valid(self) -> np.ndarray:
         """Whether each step may be screened, ``[step]``."""
         return self.reason <= Reason.FLAGGED
+
+
+def with_curves(solution: Solution, curtailed_kw: np.ndarray, given: np.ndarray) -> Solution:
+    """Return a solution with what chargers on curves did.
+
+    Parameters
+    ----------
+    solution
+        Of a unit.
+    curtailed_kw
+        ``[step]``.
+    given
+        kW and kvar of connection points, ``[step, 2, point]``.
+    """
+    kw, kvar = given.astype(np.float32).transpose(1, 0, 2)
+    return replace(
+        solution, curtailed_kw=curtailed_kw.astype(np.float32), charger_kw=kw, charger_kvar=kvar
+    )
 
 
 def stacked(solutions: Sequence[Solution]) -> Solution:

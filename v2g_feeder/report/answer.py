@@ -35,6 +35,7 @@ __all__ = [
     "bounding_sentences",
     "caveats",
     "confidence_sentences",
+    "curtailed_sentences",
     "export_sentences",
     "firm_sentences",
     "harm_sentences",
@@ -191,6 +192,7 @@ def export_sentences(summary: Mapping[str, Any]) -> list[str]:
         )
     if case != Case.FIRM:
         found += firm_sentences(summary)
+    found += curtailed_sentences(summary)
     found.append(
         f"Against managed charging the head is {join([*map(_relief_text, events)])} in the window."
     )
@@ -202,6 +204,24 @@ def export_sentences(summary: Mapping[str, Any]) -> list[str]:
             f"{kw(most['rebound_kw_max'])} in the worst draw, {plain(most['season'])})."
         )
     return found
+
+
+def curtailed_sentences(summary: Mapping[str, Any]) -> list[str]:
+    """Return what the chargers' curves cut of the export that is asked for."""
+    rows = {(row["policy"], row["case"]): row for row in summary.get("curtailed", ())}
+    row = rows.get((str(Policy.EXPORT), main_case(summary)))
+    if row is None:
+        return []
+    if not row["curtailed_kwh_max"]:
+        return ["The chargers' own voltage control cuts none of it."]
+    share = 100 * row["curtailed_kwh_mean"] / row["asked_kwh_mean"]
+    words = (
+        f"Of its export over the modelled days, {row['asked_kwh_mean']:.0f} kWh, the chargers' own "
+        f"voltage control cuts {amount(row['curtailed_kwh_mean'])} kWh ({amount(share)} %; up to "
+        f"{kw(row['curtailed_kw_max'])} at once), which nothing makes up for; what is said above "
+        "is before the cut, the head and every voltage after it."
+    )
+    return [words]
 
 
 def firm_sentences(summary: Mapping[str, Any]) -> list[str]:

@@ -27,6 +27,7 @@ from v2g_feeder.fleet import (
 )
 from v2g_feeder.loadshape.placement import Place
 from v2g_feeder.screening import Limits, is_file_name, load_limits
+from v2g_feeder.study.charger_section import ChargersSection
 from v2g_feeder.study.hosting_section import HostingSection
 from v2g_feeder.study.protection import ProtectionSection  # noqa: TC001  # pydantic reads it
 from v2g_feeder.study.ramp import RampSection  # noqa: TC001  # pydantic reads it
@@ -429,6 +430,7 @@ class StudySection(Section):
     solar: list[SolarSection] = Field(default_factory=list)
     """Photovoltaic arrays beside what the model holds."""
     fleets: list[FleetSection] = Field(default_factory=list)
+    chargers: ChargersSection = Field(default_factory=ChargersSection)
     dispatch: DispatchSection = Field(default_factory=DispatchSection)
     participation: list[str] = Field(
         default_factory=lambda: [str(case) for case in Case], min_length=1

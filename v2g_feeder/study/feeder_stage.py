@@ -269,8 +269,8 @@ def _next_factor(tried: list[tuple[float, float]], target_kw: float) -> float:
     """Return the next scale by secant on the last two that were tried."""
     (f0, kw0), (f1, kw1) = tried[-2:]
     slope = (kw1 - kw0) / (f1 - f0) if f1 != f0 else 0.0
-    if slope <= 0:
-        return f1 * target_kw / kw1
+    if slope <= 0:  # the model's own generation may feed more than its load draws
+        return f1 * target_kw / kw1 if kw1 > 0 else 2 * f1
     return float(np.clip(f1 + (target_kw - kw1) / slope, 0.2 * f1, 5 * f1))
 
 

@@ -39,6 +39,7 @@ __all__ = [
     "place_fleets",
     "premise_load",
     "prepare_fleet",
+    "rated_export",
     "runs_of",
     "shape_settings",
 ]
@@ -148,6 +149,12 @@ def prepare_fleet(study: Study, feeder: FeederStage) -> FleetStage:
         shapes=shapes,
         funnel=_funnel(study, vehicles),
     )
+
+
+def rated_export(fleet: FleetStage) -> np.ndarray:
+    """Return the export rating of the chargers at each point, kW: of vehicles that may export."""
+    may = fleet.vehicles.permitted & fleet.vehicles.accepted
+    return by_point(fleet.of_vehicle, fleet.vehicles.export_kw * may, len(fleet.points))
 
 
 def premise_load(feeder: FeederStage, points: pd.DataFrame, of_vehicle: np.ndarray) -> np.ndarray:

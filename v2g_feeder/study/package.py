@@ -46,6 +46,16 @@ chargers.dss       one load a connection point; positive kW draws, negative kW e
 ev_kw.csv          the same EV power as a table: step by connection point, kW
 *_SavedVoltages    written by the run, d00_s17 is day 0, step 17: bus, node, volts, degrees
 """
+_ON_CURVES: Final = """
+Chargers draw what their volt-var and volt-watt left in the study, kW and kvar. The curves
+themselves are not in this package: what you change in it does not change them, and a regulator that
+moved while they did may end at another tap of its band.
+"""
+_WITHOUT_CURVES: Final = """
+The result does not hold what the chargers' volt-var and volt-watt left of this draw (with
+`store: all` it does): here every charger gives what it was asked for at unity power factor, and
+voltages differ from the study's wherever a curve acts.
+"""
 _HEAD: Final = "! Written by v2g-feeder.\n"
 
 
@@ -105,6 +115,9 @@ def export_case(result: Path, policy: str, case: str, draw: int, folder: Path) -
     with h5netcdf.File(result / SHAPES_FILE if without_power_flow else arrays, "r") as file:
         read = _shape_injections if without_power_flow else _injections
         kw = read(file, policy, case, draw)
+        kvar, curves = np.zeros_like(kw), ""
+        if "charger_kw" in file and policy != Policy.NO_EV:
+            kw, kvar, curves = _on_curves(file, policy, case, draw, kw)
         base_p, base_q = file["base_p"][...], file["base_q"][...]
         steps = file["step"].shape[0]
         days = file["day_label"][...]
@@ -120,17 +133,19 @@ def export_case(result: Path, policy: str, case: str, draw: int, folder: Path) -
     for number, name in enumerate(days):
         script = f"day_{number:02d}_{_text(name)}.dss"
         part = slice(number * spd, (number + 1) * spd)
-        text = "\n".join(_day(number, (base_p[:, part], base_q[:, part]), kw[:, part], 24 / spd))
+        base, power = (base_p[:, part], base_q[:, part]), (kw[:, part], kvar[:, part])
+        text = "\n".join(_day(number, base, power, 24 / spd))
         write_text(folder / script, f"{_HEAD}! {_text(name)}: {label}\n{text}\n")
         names.append(script)
     write_text(folder / "run.dss", _HEAD + "\n".join([*(f"Redirect {n}" for n in names), ""]))
-    write_text(folder / "README.txt", _README.format(label=label))
+    write_text(folder / "README.txt", _README.format(label=label) + curves)
     head = ",".join(["step", *(f"{EV_NAME}_{n}@{point}" for n, point in enumerate(points))])
     rows = (
         ",".join([str(step), *(f"{value:.6g}" for value in kw[:, step])]) for step in range(steps)
     )
     write_text(folder / "ev_kw.csv", "\n".join([head, *rows, ""]))
-    return {"policy": policy, "case": case, "draw": draw, "folder": "opendss"}
+    found = {"policy": policy, "case": case, "draw": draw, "folder": "opendss"}
+    return found | ({"note": curves.strip()} if curves else {})
 
 
 def _injections(file: Any, policy: str, case: str, draw: int) -> np.ndarray:
@@ -151,6 +166,26 @@ def _injections(file: Any, policy: str, case: str, draw: int) -> np.ndarray:
     spd = kw.shape[2] // len(phases)
     cut = [kw[phase, :, n * spd : (n + 1) * spd] for n, phase in enumerate(phases)]
     return np.concatenate(cut, axis=1)
+
+
+def _on_curves(
+    file: Any, policy: str, case: str, draw: int, asked: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, str]:
+    """Return kW and kvar of a run as its chargers' curves left them, and what to say of it.
+
+    Steps that the study could not solve, and draws that it did not keep, are as they were asked.
+    """
+    run = tuple(
+        [_text(name) for name in file[axis][...]].index(name)
+        for axis, name in (("policy", policy), ("case", case))
+    )
+    if draw >= file["charger_kw"].shape[2]:
+        return asked, np.zeros_like(asked), _WITHOUT_CURVES
+    kw, kvar = (
+        np.asarray(file[name][(*run, draw)], float).T for name in ("charger_kw", "charger_kvar")
+    )
+    known = np.isfinite(kw)
+    return np.where(known, kw, asked), np.where(known, kvar, 0.0), _ON_CURVES
 
 
 def _shape_injections(file: Any, policy: str, case: str, draw: int) -> np.ndarray:
@@ -186,19 +221,24 @@ def _text(value: Any) -> str:
 
 
 def _day(
-    number: int, base: tuple[np.ndarray, np.ndarray], kw: np.ndarray, step_hours: float
+    number: int,
+    base: tuple[np.ndarray, np.ndarray],
+    power: tuple[np.ndarray, np.ndarray],
+    step_hours: float,
 ) -> Iterable[str]:
     """Yield the script of a day: shapes of 48 hours, of which the second 24 have no EVs."""
     yield "Redirect build.dss"
     for row, (p, q) in enumerate(zip(*base, strict=True)):
         yield f"Edit LoadShape.base_{row} mult=[{_numbers([*p, *p])}] qmult=[{_numbers([*q, *q])}]"
-    for point, power in enumerate(kw):
-        yield f"Edit LoadShape.{EV_NAME}_{point} mult=[{_numbers([*power, *np.zeros(len(power))])}]"
+    none = np.zeros(power[0].shape[1])
+    for point, (kw, kvar) in enumerate(zip(*power, strict=True)):
+        text = f"Edit LoadShape.{EV_NAME}_{point} mult=[{_numbers([*kw, *none])}]"
+        yield text + (f" qmult=[{_numbers([*kvar, *none])}]" if kvar.any() else "")
     yield f"Set mode=daily number=1 stepsize={round(step_hours * 60)}m controlmode=static"
     yield "Set hour=24 sec=0"
     yield "Solve"
     yield "Set hour=0 sec=0"
-    for step in range(kw.shape[1]):
+    for step in range(len(none)):
         yield f"Set casename=d{number:02d}_s{step:02d}"
         yield "Solve"
         yield "Save voltages"

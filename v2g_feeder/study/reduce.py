@@ -53,6 +53,9 @@ class Reduced:
         Reverse flow by run and watched place: largest kW, hours and first step.
     head_kw
         Head kW by run, ``[draw, step]``; NaN where invalid.
+    curtailed_kw
+        Export that the chargers' curves cut, by run, ``[draw, step]``; NaN where invalid. Empty
+        where no charger follows a curve.
     extremes
         Lowest and highest voltage and highest loading by run and place, over steps and draws.
     validity
@@ -74,6 +77,7 @@ class Reduced:
     relief_no_ev: pd.DataFrame
     reverse: pd.DataFrame
     head_kw: dict[tuple[str, str], np.ndarray]
+    curtailed_kw: dict[tuple[str, str], np.ndarray]
     extremes: dict[tuple[str, str], dict[str, np.ndarray]]
     validity: pd.DataFrame
     lost: dict[str, str]
@@ -109,6 +113,11 @@ class StudyReducer:
         )
         steps = study.calendar.n_steps
         self._head = {run: np.full((draws, steps), np.nan) for run, draws in self._draws.items()}
+        self._curtailed = (
+            {run: np.full_like(kw, np.nan) for run, kw in self._head.items()}
+            if study.content.chargers.settings().enabled
+            else {}
+        )
         self._reason = {run: np.zeros((draws, steps), int) for run, draws in self._draws.items()}
         self._extremes: dict[tuple[str, str], dict[str, np.ndarray]] = {}
         self._reverse: dict[tuple[str, str], dict[str, np.ndarray]] = {}
@@ -119,6 +128,8 @@ class StudyReducer:
 
     def _write_fixed(self) -> None:
         """Write load shapes and ledger, which do not depend on power flow."""
+        if self._curtailed:
+            self._file.add_chargers(len(self._fleet.points))
         points = [str(name) for name in self._fleet.points["bus"]]
         for (policy, case), kw in self._fleet.kw.items():
             self._content.add_array(f"kw {policy} {case}", kw.astype(np.float32))
@@ -228,6 +239,9 @@ class StudyReducer:
         by_draw = (-1, calendar.steps_per_day)
         head = np.where(valid, whole.head_kw, np.nan)
         self._head[run][:, steps] = head.reshape(by_draw)
+        if run in self._curtailed and len(whole.curtailed_kw):
+            curtailed = np.where(valid, whole.curtailed_kw, np.nan)
+            self._curtailed[run][:, steps] = curtailed.reshape(by_draw)
         self._reason[run][:, steps] = whole.reason.reshape(by_draw)
         reverse = reverse_kw(whole)
         at_all = (reverse > 0).reshape(*by_draw, reverse.shape[1]).any(axis=0)
@@ -255,6 +269,11 @@ class StudyReducer:
             dims = ("draw_all" if len(kw) > 1 else "draw_one", "step")
             name = f"head_kw_{policy}_{case}"
             self._file.add_fixed(name, dims, kw, "kW, positive is import", "head power by draw")
+            if (policy, case) in self._curtailed:
+                cut = self._curtailed[policy, case]
+                name = f"curtailed_kw_{policy}_{case}"
+                self._file.add_fixed(name, dims, cut, "kW", "export cut by the chargers' curves")
+                self._content.add_array(name, cut.astype(np.float32))
         if self._split:
             phases = np.array(["ABC".index(phase) for _, phase in sorted(self._split.items())])
             self._file.add_fixed(
@@ -293,6 +312,7 @@ class StudyReducer:
             relief_no_ev=self._against_none.harm_and_relief(judged),
             reverse=pd.concat(reverse, ignore_index=True),
             head_kw=self._head,
+            curtailed_kw=self._curtailed,
             extremes=self._extremes,
             validity=pd.DataFrame(validity, columns=["policy", "case", "reason", "steps"]),
             lost=lost,

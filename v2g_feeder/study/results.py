@@ -31,6 +31,10 @@ _BY_PLACE: Final = {
     "loading_pct": ("element", "percent of the element's basis", "loading"),
     "flow_kw": ("flow", "kW, positive away from the head", "active power"),
 }
+_BY_POINT: Final = {
+    "charger_kw": ("kW, negative exports", "power that the chargers' curves leave"),
+    "charger_kvar": ("kvar, negative injects", "reactive power of chargers on their curves"),
+}
 _BY_STEP: Final = {
     "head_kw": ("kW, positive is import", "active power at the feeder head"),
     "head_kvar": ("kvar, positive is import", "reactive power at the feeder head"),
@@ -165,6 +169,14 @@ class ResultsFile:
         # the variable opens its dataset anew at every write and packs a chunk at every closing
         self._open[name] = variable._h5ds  # noqa: SLF001
 
+    def add_chargers(self, points: int) -> None:
+        """Make room for what connection points draw where their chargers follow curves."""
+        self._file.dimensions["point"] = points
+        day = self._calendar.steps_per_day
+        for name, (units, long_name) in _BY_POINT.items():
+            dims = ("policy", "case", "draw", "step", "point")
+            self._create(name, dims, (1, 1, 1, day, max(1, points)), units, long_name)
+
     def write_day(self, run: tuple[str, str], day: int, solutions: Sequence[Solution]) -> None:
         """Write one day of one run, all its draws."""
         policy, case = self._policies.index(run[0]), self._cases.index(run[1])
@@ -173,6 +185,9 @@ class ResultsFile:
             for name in (*_BY_PLACE, *_BY_STEP):
                 self._put(name, (policy, case, draw, step), getattr(solution, name))
             self._put("tap", (policy, case, draw, step), solution.taps)
+            for name in _BY_POINT:
+                if getattr(solution, name).size:
+                    self._put(name, (policy, case, draw, step), getattr(solution, name))
         if len(solutions) < 2:
             return
         for name in _BY_PLACE:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from v2g_feeder.store import claim_folder, empty_folder
 from v2g_feeder.study.feeder_stage import FeederStage, prepare_feeder
-from v2g_feeder.study.fleet_stage import FleetStage, prepare_fleet
+from v2g_feeder.study.fleet_stage import FleetStage, prepare_fleet, rated_export
 from v2g_feeder.study.pilot_figures import pilot_tables
 from v2g_feeder.study.power_flow import DEADLINE_S, solve_study
 from v2g_feeder.study.protection import screen_study
@@ -86,6 +86,10 @@ def run_study(
         pilot = pilot_tables(study, feeder, fleet, ramp)
         units_folder = empty_folder(out)
         circuit = replace(feeder.circuit, points=fleet.points)
+        control = study.content.chargers.settings()
+        if control.enabled:
+            points = fleet.points.assign(export_kw=rated_export(fleet))
+            circuit = replace(circuit, points=points, chargers=control)
         write_plan(Plan(circuit, study.limits.reverse_flow_kw, fleet.kw), units_folder)
         reduced, use = solve_study(study, feeder, fleet, out, units_folder, pool, tell)
     from v2g_feeder.study.write import write_results  # noqa: PLC0415  # reports import matplotlib

@@ -21,6 +21,7 @@ from v2g_feeder.loadshape import held_in
 from v2g_feeder.powerflow.solution import Reason
 from v2g_feeder.screening import unknowns
 from v2g_feeder.store import SCHEMA_VERSION
+from v2g_feeder.study.charger_section import charger_assumptions
 from v2g_feeder.study.solar import SOLAR_NAME, solar_assumptions, solar_summary
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def summarise(
         "conditions": [*_conditions(study, feeder), *_engine(use)],
         "engine": use.record(),
         "head": _head(study, reduced),
+        "curtailed": curtailed_by_run(study, fleet, reduced),
         "solar": solar_summary(study, feeder, fleet, reduced),
         "events": _events(study, fleet, reduced),
         "harm_and_relief": records(reduced.relief),
@@ -187,7 +189,7 @@ def _conditions(study: Study, feeder: FeederStage) -> list[dict[str, str]]:
             "value": (places or "no vehicles") + "; one realisation, drawn "
             f"with seed {study.content.seed} and kept for every draw",
         },
-        {"condition": "chargers", "value": "constant power at unity power factor"},
+        {"condition": "chargers", "value": study.content.chargers.settings().words()},
     ]
 
 
@@ -253,6 +255,44 @@ def _head(study: Study, reduced: Reduced) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def curtailed_by_run(study: Study, fleet: FleetStage, reduced: Reduced) -> list[dict[str, Any]]:
+    """Return what the chargers' curves cut of each run's export, kWh over the modelled days.
+
+    Runs that export nothing are left out; so is the whole list where no charger follows a curve.
+    It is not made up for: no other vehicle exports more, and none charges less later.
+    """
+    rows = []
+    for run, cut in reduced.curtailed_kw.items():
+        asked = np.maximum(-_solved(study, fleet, reduced, run), 0.0).sum(axis=(1, 2))
+        if not asked.any():
+            continue
+        kwh = np.nansum(cut, axis=1) * study.calendar.step_hours
+        rows.append(
+            {
+                "policy": run[0],
+                "case": run[1],
+                "asked_kwh_mean": float(asked.mean() * study.calendar.step_hours),
+                "curtailed_kwh_mean": float(kwh.mean()),
+                "curtailed_kwh_min": float(kwh.min()),
+                "curtailed_kwh_max": float(kwh.max()),
+                "curtailed_kw_max": float(np.nanmax(cut, initial=0.0)),
+            }
+        )
+    return rows
+
+
+def _solved(study: Study, fleet: FleetStage, reduced: Reduced, run: tuple[str, str]) -> np.ndarray:
+    """Return the power asked of a run's points, ``[draw, point, step]``, as it was kept."""
+    kw = fleet.kw[run]
+    if run[1] != Case.COINCIDENT_SPLIT:
+        return kw
+    days = [
+        kw["ABC".index(phase)][:, study.calendar.day_slice(day)]
+        for day, phase in sorted(reduced.split_phase.items())
+    ]
+    return np.concatenate(days, axis=1)[None]
 
 
 def event_steps(study: Study) -> tuple[np.ndarray, np.ndarray]:
@@ -420,6 +460,11 @@ def _unknowns(study: Study, feeder: FeederStage, reduced: Reduced) -> list[str]:
         names = ", ".join(name.replace("_", " ") for name in reduced.unobserved)
         found.append(f"not screened, since the engine of this study does not observe it: {names}")
     screened = study.content.protection is not None
+    if reduced.curtailed_kw:
+        found.append(
+            "ledger, events and held kW are the vehicles' before the chargers' curves cut any "
+            "export; voltages, loadings, head power and relief are after it"
+        )
     found += [
         "flicker, harmonics and dynamics are not screened"
         if screened
@@ -480,6 +525,7 @@ def _given(row: dict[str, Any], value: Any) -> dict[str, Any]:
 def _assumptions(study: Study) -> list[dict[str, Any]]:
     """Return every default in force with its source; what the study sets says so."""
     rows = [*fleet_assumptions(study), *solar_assumptions(study)]
+    rows += charger_assumptions(study.content.chargers)
     if study.content.feeder.secondaries is not None:
         given = study.content.feeder.secondaries.model_dump(exclude_none=True)
         rows += [
