@@ -177,3 +177,33 @@ def test_init_leaves_a_file_of_the_schemas_name_that_is_not_ours(tmp_path):
     assert invoke("init", study).exit_code == 0
     assert other.read_text() == "{}"
     assert study.read_text().startswith(SCHEMA_LINE)
+
+
+def test_init_takes_what_a_model_says(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(shipped("feeders") / "ieee37", tmp_path / "mine")
+    (tmp_path / "buses.csv").write_text("name,bus\nnorth,724\nsouth,741.1.2\n")
+    done = invoke("init", "depot.yaml", "--model", "mine/master.dss", "--buses", "buses.csv")
+    assert done.exit_code == 0, done.output
+    assert "1 finding on the model: v2g-feeder feeder mine/master.dss" in done.output
+    study = yaml.safe_load((tmp_path / "depot.yaml").read_text())
+    assert study["name"] == "depot"
+    assert study["feeder"] == {"model": "mine/master.dss", "secondaries": {}}
+    assert study["base_load"] == {"source": "standard"}  # the model has no load shapes
+    assert study["fleets"][0]["place"] == {"by": "buses", "buses": ["724", "741"]}
+    assert study["fleets"][0]["vehicles"] == 8
+    assert study["dispatch"]["export"]["request_kw"] == 400  # 15 % of 2,457 kW
+    assert invoke("check", "depot.yaml").exit_code == 0
+
+
+def test_init_names_every_bus_that_the_model_does_not_have(tmp_path):
+    buses = tmp_path / "buses.txt"
+    buses.write_text("671\n6711\n# a note\n\n68O\n")
+    done = invoke("init", tmp_path / "s.yaml", "--model", "ieee13", "--buses", buses)
+    assert done.exit_code == 3
+    assert "2 problems" in done.output
+    assert "unknown bus '6711' (did you mean '671'?)" in done.output
+    assert not (tmp_path / "s.yaml").exists()
+    buses.write_text("name;place\n", encoding="utf-8")
+    assert invoke("init", tmp_path / "s.yaml", "--buses", buses).exit_code == 3
+    assert invoke("init", tmp_path / "s.yaml", "--buses", tmp_path / "none").exit_code == 3

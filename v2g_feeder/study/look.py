@@ -141,7 +141,7 @@ def _look(master: Path) -> FeederLook:
     runner = Runner(engine, circuit)
     solved = runner.run(0, np.zeros((0, 1)))
     return FeederLook(
-        feeder=runner.feeder,
+        feeder=bare,  # the loads as the model has them: the runner gave them shapes of its own
         observed=runner.probe.observed,
         names=dict(scanned.names),
         reason=Reason(int(solved.reason[0])),
