@@ -9,13 +9,15 @@ import pytest
 from scipy.optimize import brentq
 
 from v2g_feeder.conventions import Criterion, Status
+from v2g_feeder.hosting.bounds import SEARCHED
 
-from .cases import BASES, MUTUAL, SELF, VOLTS, limits, line, search, source, write
+from .cases import BASES, MUTUAL, SELF, VOLTS, limits, line, search, source, wider, write
 
 KM = 4.0
 TURN = np.exp(-2j * np.pi / 3 * np.arange(3))
 Z = KM * (np.full((3, 3), MUTUAL) + np.eye(3) * (SELF - MUTUAL))
-AMPS = 150.0
+AMPS, EMERGENCY_AMPS = 150.0, 170.0
+RATED = f"normamps={AMPS:g} emergamps={EMERGENCY_AMPS:g}"
 CONNECTIONS = ("A", "B", "C", "AB", "BC", "CA", "ABC")
 
 
@@ -58,7 +60,7 @@ def holds(row, kw: float, criterion: str) -> None:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    text = source() + line("l", "src", "b", KM, extra=f"normamps={AMPS:g}") + BASES
+    text = source() + line("l", "src", "b", KM, extra=RATED) + BASES
     return write(tmp_path_factory.mktemp("two"), text)
 
 
@@ -90,7 +92,7 @@ def test_thermal(model, connection, direction):
     holds(found.row("b", connection, direction), kw, Criterion.THERMAL)
 
 
-@pytest.mark.parametrize("connection", ["A", "BC", "ABC"])
+@pytest.mark.parametrize("connection", CONNECTIONS)
 def test_reverse_flow(model, connection):
     limit = 700.0
     found = search(model, limits(reverse={"head": limit}), buses=["b"])
@@ -100,6 +102,87 @@ def test_reverse_flow(model, connection):
 
     kw = by_hand(connection, beyond, "export")
     holds(found.row("b", connection, "export"), kw, Criterion.REVERSE_FLOW)
+
+
+@pytest.mark.parametrize("direction", ["export", "import"])
+@pytest.mark.parametrize("connection", CONNECTIONS)
+def test_slow_change(model, connection, direction):
+    found = search(model, wider(limits(), slow=((math.inf, 0.015),)), buses=["b"])
+    kw = by_hand(connection, lambda v, _: np.abs(np.abs(v) / VOLTS - 1.0).max() - 0.015, direction)
+    holds(found.row("b", connection, direction), kw, Criterion.SLOW_VOLTAGE)
+
+
+@pytest.mark.parametrize("direction", ["export", "import"])
+@pytest.mark.parametrize("connection", ["A", "BC", "ABC"])
+def test_emergency_rating(model, connection, direction):
+    found = search(model, wider(limits(), emergency_pct=90.0), buses=["b"])
+    kw = by_hand(connection, lambda _, i: np.abs(i).max() - 0.9 * EMERGENCY_AMPS, direction)
+    holds(found.row("b", connection, direction), kw, Criterion.EMERGENCY)
+
+
+def line_unbalance(volts, _):
+    between = np.abs(volts - np.roll(volts, -1))
+    return 100 * np.abs(between - between.mean()).max() / between.mean() - 1.5
+
+
+def sequence_unbalance(volts, _):
+    turn = TURN.conj()
+    positive, negative = (volts * turn).sum(), (volts * turn.conj()).sum()
+    return 100 * abs(negative) / abs(positive) - 1.0
+
+
+def head_unbalance(_, amps):
+    mean = np.abs(amps).mean()
+    return 100 * np.abs(np.abs(amps) - mean).max() / max(mean, 100.0) - 40.0
+
+
+UNBALANCE = {
+    Criterion.LINE_UNBALANCE: ({"line_unbalance_pct": 1.5}, line_unbalance),
+    Criterion.SEQUENCE_UNBALANCE: ({"sequence_unbalance_pct": 1.0}, sequence_unbalance),
+    Criterion.HEAD_UNBALANCE: (
+        {"head_unbalance_pct": 40.0, "head_unbalance_floor_a": 100.0}, head_unbalance,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("direction", ["export", "import"])
+@pytest.mark.parametrize("criterion", UNBALANCE)
+def test_unbalance(model, criterion, direction):
+    changes, beyond = UNBALANCE[criterion]
+    found = search(model, wider(limits(), **changes), buses=["b"])
+    for connection in CONNECTIONS[:-1]:
+        kw = by_hand(connection, beyond, direction)
+        holds(found.row("b", connection, direction), kw, criterion)
+    assert found.row("b", "ABC", direction)["limiting_criterion"] != criterion
+
+
+def test_deviation_at_a_regulator(tmp_path):
+    """The regulator stands at the far end and is next to nothing itself; its band is 2 V of 120."""
+    kv = VOLTS * math.sqrt(3.0) / 1e3
+    text = (
+        source()
+        + line("l", "src", "b", KM)
+        + f"New Transformer.reg windings=2 buses=(b r) kvs=({kv:g} {kv:g}) kvas=(20000 20000) "
+        "xhl=0.001 %loadloss=0.0001\n"
+        "New RegControl.c transformer=reg winding=2 vreg=120 band=2 ptratio=60\n" + BASES
+    )
+    limit = wider(limits(), band_share=0.5)
+    found = search(write(tmp_path, text), limit, buses=["r"], connections=["ABC"])
+    most = 0.5 * 2.0 * 60 / VOLTS
+    for direction in ("export", "import"):
+        kw = by_hand("ABC", lambda v, _: np.abs(np.abs(v) / VOLTS - 1.0).max() - most, direction)
+        row = found.row("r", "ABC", direction)
+        assert row["limiting_criterion"] == Criterion.REGULATOR_VOLTAGE
+        assert row["kw"] == pytest.approx(kw, rel=2e-3)
+
+
+def test_every_criterion_that_is_searched_binds_alone_above():
+    here = {
+        Criterion.OVER_VOLTAGE, Criterion.UNDER_VOLTAGE, Criterion.SUDDEN_VOLTAGE,
+        Criterion.THERMAL, Criterion.REVERSE_FLOW, Criterion.SLOW_VOLTAGE, Criterion.EMERGENCY,
+        Criterion.REGULATOR_VOLTAGE, *UNBALANCE,
+    }  # fmt: skip
+    assert set(SEARCHED) == here
 
 
 def test_the_hand_solution_is_the_quadratic():
