@@ -205,6 +205,20 @@ class Pair:
         volts, load = self.apart(self.solver.read(bench), 0, raw)
         return volts < VOLTS_PU and load < RATING_PCT
 
+    def sides(self, states: States, number: int, raw: RawSolution) -> list[float]:
+        """Of the load phases on another side of a limit in either engine, how far from it: pu."""
+        bench, loads = self.solver.bench(), self.solver.loads
+        self.solver._block(chosen(states, [number]), 0, bench, settle=False)
+        mine, theirs = (np.append(v, 0) for v in (self.solver.volts(bench)[:, 0], raw.volts))
+        found = []
+        for limit in (loads.vlow, loads.vmin, loads.vmax):
+            past = [
+                np.abs(v[loads.one] - v[loads.other]) / loads.volts - limit for v in (mine, theirs)
+            ]
+            other = (past[0] > 0) != (past[1] > 0)
+            found += np.abs(past).max(axis=0)[other].tolist()
+        return found
+
     def worst(self, block: Block, number: int, raw: RawSolution) -> str:
         """The service voltage that differs most, for a message."""
         own = self.probe.voltages(raw)
