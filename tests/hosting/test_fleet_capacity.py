@@ -269,7 +269,7 @@ def test_the_command_prints_and_writes_the_answer(folder, tmp_path):
     assert "too few draws for 5%" in result.output
     assert "0 to 24" in result.output
     assert "0 to ?" in result.output
-    summary = json.loads((out / "summary.json").read_text("utf-8"))["fleet_capacity"]
+    summary = json.loads((out / "summary.json").read_text("utf-8"))["fleet_capacity"][0]
     assert summary["solved_sizes"] == [6, 24]
     headline = [row for row in summary["sizes"] if row["criterion"] == row["season"] == ANY]
     assert {(row["threshold"], row["size"], row["passes_at"]) for row in headline} == {
@@ -278,7 +278,7 @@ def test_the_command_prints_and_writes_the_answer(folder, tmp_path):
     }
     assert all(row["breaks_first"] == ["thermal"] for row in headline)
     assert {"hosting_fleet.csv", "hosting_fleet_sizes.csv"} <= {one.name for one in out.iterdir()}
-    assert "any limit" in (out / "figures" / "fleet_capacity.svg").read_text("utf-8")
+    assert "share of draws" in (out / "figures" / "fleet_capacity.svg").read_text("utf-8")
     curve = pd.read_csv(out / "hosting_fleet.csv")
     ax = Figure().subplots()
     assert draw_violation_curve(ax, curve, [0.05]) is ax

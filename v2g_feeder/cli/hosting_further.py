@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -15,11 +15,17 @@ if TYPE_CHECKING:
 
 __all__ = ["show_further"]
 
+_SHOWN: Final = 3
+
 
 def show_further(summary: Mapping[str, Any]) -> None:
     """Print the answers that the study asked for beside nodal capacity."""
-    if "fleet_capacity" in summary:
-        _show_fleet(summary["fleet_capacity"])
+    for found in summary.get("fleet_capacity", []):
+        click.echo(f"\n{found['conditions']}")
+        _show_fleet(found)
+    for found in summary.get("envelopes", []):
+        click.echo(f"\n{found['conditions']}")
+        _show_envelope(found)
 
 
 def _show_fleet(found: Mapping[str, Any]) -> None:
@@ -38,7 +44,6 @@ def _show_fleet(found: Mapping[str, Any]) -> None:
         for row in found["sizes"]
         if row["criterion"] == row["season"] == ANY
     ]
-    click.echo()
     names = ["policy", "case", "share", "up to", "passes at", "interval", "limit"]
     show_table("Vehicles at which a share of draws breaks a limit", names, rows)
     tried = ", ".join(str(size) for size in found["solved_sizes"])
@@ -53,7 +58,7 @@ def _show_fleet(found: Mapping[str, Any]) -> None:
                 f"too few draws for {float(threshold):.0%}: a size without any violation shows "
                 f"less than that only from {draws} draws on"
             )
-    click.echo(f"conditions: {found['conditions']}")
+    click.echo(found["counted"])
     if found["rating_unknown"]:
         click.echo(
             f"{found['rating_unknown']} elements of unknown rating are not screened: sizes are "
@@ -62,6 +67,38 @@ def _show_fleet(found: Mapping[str, Any]) -> None:
     if found["draws_unknown"]:
         click.echo(f"{found['draws_unknown']} draws had steps without a valid solution: unknown")
     click.echo("curve: hosting_fleet.csv, hosting_fleet_sizes.csv, figures/fleet_capacity.svg")
+
+
+def _show_envelope(found: Mapping[str, Any]) -> None:
+    """Print the lowest envelope of all points together over the day, and what limits it."""
+    rows = []
+    for row in found["totals"]:
+        known = row["lowest_kw"] is not None
+        rows.append(
+            [
+                row["season"],
+                row["direction"],
+                f"{row['lowest_kw']:.0f}" if known else "unknown",
+                f"{row['lowest_hour']}:00" if known else "unknown",
+                f"{row['highest_kw']:.0f}" if known else "unknown",
+                f"{found['rating_kw'][row['direction']]:.0f}",
+            ]
+        )
+    settings = found["settings"]
+    title = f"Envelope of {found['points']} points together, kW, {settings['allocation']} shares"
+    show_table(title, ["season", "direction", "lowest", "at", "highest", "rating"], rows)
+    click.echo()
+    for way in found["rating_kw"]:
+        words = ", ".join(f"{count} {name}" for name, count in found["status"][way].items())
+        click.echo(f"{way}: {words} (points and steps)")
+        for row in found["limiting"][way][:_SHOWN]:
+            click.echo(f"  {row['steps']} steps by {row['criterion']}, {row['vertex']}")
+    click.echo(
+        f"{len(found['vertices'])} vertices and {settings['inner_points']} random points inside "
+        f"pass at every step; {found['steps_cut_by_inner_points']} of {found['steps']} steps were "
+        "cut since a point inside failed"
+    )
+    click.echo("envelopes: envelopes.csv, figures/envelopes.svg")
 
 
 def _vehicles(size: float | None, nothing: str = "unknown") -> str:

@@ -2,6 +2,8 @@
 
 from v2g_feeder.hosting.candidates import candidates
 from v2g_feeder.hosting.conditions import Capacitors, Conditions, Regulators, ReverseMode
+from v2g_feeder.hosting.envelope import Envelope, EnvelopeSearch
+from v2g_feeder.hosting.envelope_table import ENVELOPE_COLUMNS, envelope_table
 from v2g_feeder.hosting.fleet import (
     FleetCapacity,
     clopper_pearson,
@@ -14,8 +16,11 @@ from v2g_feeder.hosting.table import CAPACITY_COLUMNS, annual_minima, capacity_t
 
 __all__ = [
     "CAPACITY_COLUMNS",
+    "ENVELOPE_COLUMNS",
     "Capacitors",
     "Conditions",
+    "Envelope",
+    "EnvelopeSearch",
     "FleetCapacity",
     "Nodal",
     "Regulators",
@@ -25,6 +30,7 @@ __all__ = [
     "candidates",
     "capacity_table",
     "clopper_pearson",
+    "envelope_table",
     "nested_counts",
     "sizes_at",
     "violation_curve",

@@ -17,20 +17,18 @@ import numpy as np
 from v2g_feeder.conventions import Direction
 from v2g_feeder.errors import InputError, Problem
 from v2g_feeder.hosting.base import SEARCH_TOLERANCE
-from v2g_feeder.hosting.bounds import Bounds, parts_of, read_values
+from v2g_feeder.hosting.bounds import Bounds, parts_of
 from v2g_feeder.hosting.candidates import SLOTS, Terminals, terminals
 from v2g_feeder.hosting.hunt import INVALID, Rules
+from v2g_feeder.hosting.judged import judge
 from v2g_feeder.hosting.lanes import Lanes, lanes, load, turn
-from v2g_feeder.powerflow.mixing import CONVERGED
 from v2g_feeder.powerflow.rows import WIDTH
-from v2g_feeder.powerflow.solution import Reason
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from v2g_feeder.hosting.base import BaseState, FeederInConditions
     from v2g_feeder.hosting.bounds import Part
-    from v2g_feeder.powerflow.batch import Gauge
     from v2g_feeder.screening import Limits
 
 __all__ = ["DIRECTIONS", "Found", "Nodal", "Search"]
@@ -217,37 +215,10 @@ class Nodal:
 
     def _solve(self, base: BaseState, bounds: Bounds, block: Lanes) -> None:
         """Solve the sizes of a block, and note rise, place and validity of each, and the cost."""
-        grid, bench = self.grid, self._bench
-        idle, hour = block.pair < 0, np.full(WIDTH, base.hour)
-        exporting = ~idle & (block.pair % 2 == 0)
-        own, settles = bench.controls, grid.conditions.settles
-        own.taps[:], own.closed[:] = base.taps[:, None], base.closed[:, None]
-        own.mode[:] = base.mode[:, None]
-        grid.solver.solve(bench, settle=settles, hour=hour, idle=idle)
-        gauge = grid.solver.gauge(bench)
         floor = self.limits.head_unbalance_floor_a
-        values = read_values(grid.solver, bench, gauge, bounds.sources, floor)
-        block.valid[:] = gauge.reason <= Reason.FLAGGED
-        after = None
-        block.solves_now[:] = 0
-        if settles and exporting.any():
-            after = self._lost(gauge, ~exporting | ~block.valid, hour)
-            block.valid[:] &= np.isfinite(after).all(axis=0)
-            block.solves_now[:] += exporting
-        block.solves_now[:] += ~idle
-        block.rise[:], block.limiting[:] = bounds.worst(values, after, exporting)
-
-    def _lost(self, gauge: Gauge, still: np.ndarray, hour: np.ndarray) -> np.ndarray:
-        """Return the voltages after all export is lost, taps as they are, ``[node, state]``."""
-        bench, work = self._bench, self._bench.work
-        held = (work.re.copy(), work.im.copy(), work.spots.watts.copy(), work.status.copy())
-        work.spots.watts[:] = 0.0
-        self.grid.solver.solve(bench, settle=False, hour=hour, idle=still)
-        after = self.grid.solver.voltages(bench)
-        after[:, ~still & (work.status != CONVERGED)] = np.nan
-        after[:, still] = np.where(np.isfinite(gauge.v_pu[:, still]), gauge.v_pu[:, still], 0.0)
-        work.re[:], work.im[:], work.spots.watts[:], work.status[:] = held
-        return after
+        found = judge(self.grid, self._bench, base, bounds, floor, block.pair < 0)
+        block.valid[:], block.rise[:], block.limiting[:] = found.valid, found.rise, found.place
+        block.solves_now[:] = found.solves
 
     def _mark(self, found: Found, bounds: Bounds) -> None:
         """Mark answers at places, and of buses, that break a limit without any charger."""

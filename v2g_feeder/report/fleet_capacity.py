@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from v2g_feeder.conventions import ANY, WHOLE_DAY, Criterion
-from v2g_feeder.report.figures import INK, SOFT, new_figure, tidy
+from v2g_feeder.report.figures import INK, new_figure
+from v2g_feeder.report.network_figures import draw_probability
 from v2g_feeder.report.words import criterion_name, run_name
 
 if TYPE_CHECKING:
@@ -36,15 +37,13 @@ def draw_violation_curve(ax: Axes, curve: pd.DataFrame, thresholds: Sequence[flo
     ax
         Drawn on.
     curve
-        Rows of ``hosting_fleet.csv`` of one (policy, case), over all seasons and hours: a dot and
-        an interval a size for any criterion, a line for each that breaks at some size.
+        Rows of ``hosting_fleet.csv`` of one (policy, case), over all seasons and hours: the curve
+        of any criterion with its interval, a line for each that breaks at some size.
     thresholds
         Probabilities, drawn as level lines.
     """
-    tidy(ax)
-    every = curve[curve["criterion"] == ANY].sort_values("size")
-    for threshold in thresholds:
-        ax.axhline(100 * threshold, color=SOFT, linewidth=0.6, linestyle=(0, (2, 3)))
+    every = curve[curve["criterion"] == ANY]
+    draw_probability(ax, every, thresholds=thresholds, colour=INK)
     names = [name for name in dict.fromkeys(curve["criterion"]) if name != ANY]
     broken = [name for name in names if curve.loc[curve["criterion"] == name, "violating"].any()]
     for name in broken:
@@ -58,16 +57,7 @@ def draw_violation_curve(ax: Axes, curve: pd.DataFrame, thresholds: Sequence[flo
             linewidth=1.1,
             label=criterion_name(name),
         )
-    middle = 100 * every["probability"].to_numpy(float)
-    ends = 100 * every[["low", "high"]].to_numpy(float).T
-    ax.vlines(
-        every["size"], ends[0], ends[1], color=INK, linewidth=1.0, alpha=0.5, label="its interval"
-    )
-    ax.plot(every["size"], middle, "o-", color=INK, linewidth=1.3, markersize=3, label="any limit")
-    ax.set_ylim(-2, 102)
     ax.set_xlim(0, 1.04 * float(every["size"].max()))
-    ax.set_xlabel("vehicles")
-    ax.set_ylabel("draws with a violation, %")
     return ax
 
 

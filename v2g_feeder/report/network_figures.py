@@ -221,7 +221,7 @@ def draw_probability(
         ax.axhline(100 * threshold, **_LIMIT)
     ax.fill_between(
         size, 100 * rows["low"].to_numpy(float), 100 * rows["high"].to_numpy(float),
-        color=colour, alpha=0.2, linewidth=0, label="95 % interval",
+        color=colour, alpha=0.2, linewidth=0, label="its interval",
     )  # fmt: skip
     ax.plot(
         size, 100 * rows["probability"].to_numpy(float), color=colour, marker="o", markersize=3,

@@ -349,7 +349,7 @@ def _summary(
         "settings": asdict(settings),
         "solved_sizes": list(draws.sizes),
         "draws_needed": needed,
-        "conditions": "regulators free, as in a study; each draw places the vehicles anew and a "
+        "counted": "each draw places the vehicles anew and a "
         "larger size keeps the places of the smaller; a charging policy counts what breaks against "
         "the feeder without vehicles, export against managed charging of the same draw",
         "sizes": [row | {"breaks_first": _first(row, curve)} for row in records(kept)],

@@ -2,27 +2,52 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
+import pandas as pd
+
+from v2g_feeder.conventions import Direction
+from v2g_feeder.hosting import Regulators
+from v2g_feeder.hosting.bounds import AT_NODES
+from v2g_feeder.report.envelope import envelope_figure
 from v2g_feeder.report.figures import svg_text
 from v2g_feeder.report.fleet_capacity import fleet_capacity_figure
 from v2g_feeder.store import ContentHash, csv_text, write_text
+from v2g_feeder.study.hosting_envelope import operating_envelopes
 from v2g_feeder.study.hosting_fleet import fleet_capacity
 from v2g_feeder.study.write import printed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    import pandas as pd
-
+    from v2g_feeder.hosting import Conditions
     from v2g_feeder.study.config import Study
     from v2g_feeder.study.feeder_stage import FeederStage
 
 __all__ = ["further_answers"]
 
 _FOLDER: Final = ".further"
+
+
+@dataclass
+class _Answers:
+    """What is written: tables by name, parts of the summary, figures as SVG."""
+
+    tables: dict[str, list[pd.DataFrame]] = field(default_factory=dict)
+    summary: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    figures: dict[str, str] = field(default_factory=dict)
+
+    def add(
+        self, name: str, words: str, found: Mapping[str, Any], summary: dict[str, Any], figure: str
+    ) -> None:
+        """Take the answer under one set of conditions."""
+        for table, rows in found.items():
+            self.tables.setdefault(table, []).append(rows.assign(conditions=words))
+        parts = self.summary.setdefault(name, [])
+        parts.append({"conditions": words} | summary)
+        self.figures[name if len(parts) == 1 else f"{name}_{len(parts)}"] = figure
 
 
 def further_answers(
@@ -52,34 +77,61 @@ def further_answers(
     Returns
     -------
     dict
-        Further parts of ``summary.json``; empty if nothing is asked.
+        Further parts of ``summary.json``, each a list over conditions; empty if nothing is asked.
     """
-    section = study.content.hosting
-    if section.fleet is None:
-        return {}
-    conditions = section.conditions.settings()  # one mode: with an unknown one this is an error
-    commands = (*feeder.circuit.commands, *conditions.commands(feeder.feeder))
-    feeder = replace(feeder, circuit=replace(feeder.circuit, commands=commands))
-    tables: dict[str, pd.DataFrame] = {}
-    summary: dict[str, Any] = {}
-    figures: dict[str, str] = {}
+    section, answers, folder = study.content.hosting, _Answers(), out / _FOLDER
+    every = [one for asked in section.asked() for one in asked.alternatives(feeder.feeder)]
     if section.fleet is not None:
         settings = section.fleet.settings()
-        found, summary["fleet_capacity"] = fleet_capacity(
-            study, feeder, settings, out / _FOLDER, workers=workers, tell=tell
-        )
-        tables |= found
-        figures["fleet_capacity"] = svg_text(
-            fleet_capacity_figure(found["hosting_fleet"], settings.thresholds)
-        )
-    if not summary:
-        return {}
+        free = dict.fromkeys(replace(one, regulators=Regulators.FREE) for one in every)
+        for conditions in free:
+            found, summary = fleet_capacity(
+                study, _under(conditions, feeder), settings, folder, workers=workers, tell=tell
+            )
+            figure = svg_text(fleet_capacity_figure(found["hosting_fleet"], settings.thresholds))
+            answers.add("fleet_capacity", conditions.words(), found, summary, figure)
+    if section.envelope is not None:
+        envelope = section.envelope.settings()
+        for conditions in every:
+            table, summary = operating_envelopes(
+                study, _under(conditions, feeder), conditions, envelope, folder,
+                workers=workers, tell=tell,
+            )  # fmt: skip
+            rating = summary["rating_kw"]
+            figure = svg_text(envelope_figure(table, (rating["import"], rating["export"])))
+            answers.add("envelopes", conditions.words(), {"envelopes": table}, summary, figure)
+    return _written(answers, feeder, out, content_sha256) if answers.summary else {}
+
+
+def _under(conditions: Conditions, feeder: FeederStage) -> FeederStage:
+    """Return a feeder under conditions."""
+    commands = (*feeder.circuit.commands, *conditions.commands(feeder.feeder))
+    return replace(feeder, circuit=replace(feeder.circuit, commands=commands))
+
+
+def _written(
+    answers: _Answers, feeder: FeederStage, out: Path, content_sha256: str
+) -> dict[str, Any]:
+    """Write tables and figures; return what the summary says."""
     content = ContentHash()
     content.add_text("hosting", content_sha256)
-    for name, table in tables.items():
-        text = csv_text(printed(table, feeder))
+    for name, parts in answers.tables.items():
+        text = csv_text(_named(pd.concat(parts, ignore_index=True), feeder))
         content.add_text(name, text)
         write_text(out / f"{name}.csv", text)
-    for name, text in figures.items():
+    for name, text in answers.figures.items():
         write_text(out / "figures" / f"{name}.svg", text)
-    return summary | {"content_sha256": content.hexdigest()}
+    return answers.summary | {"content_sha256": content.hexdigest()}
+
+
+def _named(table: pd.DataFrame, feeder: FeederStage) -> pd.DataFrame:
+    """Return a table with names as the model wrote them."""
+    shown = printed(table, feeder)
+    for way in Direction:
+        element = f"{way}_element"
+        if element in table:
+            names = table.assign(element=table[element], node=table[element])
+            as_written = printed(names, feeder)
+            at_node = table[f"{way}_criterion"].isin(AT_NODES)
+            shown[element] = as_written["node"].where(at_node, as_written["element"])
+    return shown

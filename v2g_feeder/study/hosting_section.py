@@ -10,6 +10,7 @@ from v2g_feeder.conventions import Connection  # noqa: TC001  # pydantic reads i
 from v2g_feeder.hosting import (
     Capacitors,
     Conditions,
+    Envelope,
     FleetCapacity,
     Regulators,
     ReverseMode,
@@ -18,7 +19,7 @@ from v2g_feeder.hosting import (
 from v2g_feeder.hosting.mitigation import Measure
 from v2g_feeder.study.sections import Section
 
-__all__ = ["ConditionsSection", "FleetCapacitySection", "HostingSection"]
+__all__ = ["ConditionsSection", "EnvelopeSection", "FleetCapacitySection", "HostingSection"]
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -119,6 +120,23 @@ class MeasureSection(Section):
         return Measure(**self.model_dump(exclude={"other_phase", "charging_hours"}))
 
 
+class EnvelopeSection(Section):
+    """How much each connection point of the study's fleets may export and import at once."""
+
+    allocation: Literal["equal", "proportional"] = "equal"
+    """``equal``: the same kW at every point, as far as its chargers' rating goes;
+    ``proportional``: the same share of every rating."""
+    tolerance_share: Probability = 0.01
+    """The size that fails is at most this share of the (largest) rating above the one that
+    passes."""
+    inner_points: int = Field(default=1000, ge=0, le=1_000_000)
+    """Random points inside each step's envelope that must pass."""
+
+    def settings(self) -> Envelope:
+        """Return the stage's settings."""
+        return Envelope(**self.model_dump())
+
+
 class HostingSection(Section):
     """Nodal hosting capacity, hour by hour, export and import."""
 
@@ -155,6 +173,8 @@ class HostingSection(Section):
 
     fleet: FleetCapacitySection | None = None
     """Fleet capacity besides; left out, it is not asked for. ``{}`` takes the defaults."""
+    envelope: EnvelopeSection | None = None
+    """Operating envelopes besides; left out, they are not asked for. ``{}`` takes the defaults."""
 
     @model_validator(mode="after")
     def _measures_can_be_told_apart(self) -> HostingSection:
