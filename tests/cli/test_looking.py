@@ -207,3 +207,14 @@ def test_init_names_every_bus_that_the_model_does_not_have(tmp_path):
     buses.write_text("name;place\n", encoding="utf-8")
     assert invoke("init", tmp_path / "s.yaml", "--buses", buses).exit_code == 3
     assert invoke("init", tmp_path / "s.yaml", "--buses", tmp_path / "none").exit_code == 3
+
+
+def test_quiet_says_nothing_where_nothing_is_wrong(two_results, tmp_path):
+    study = tmp_path / "tiny.yaml"
+    study.write_text(yaml.safe_dump(TINY))
+    assert invoke("check", study, "--quiet").output == ""
+    package = tmp_path / "package"
+    done = invoke("export", two_results[0], "--policy", "managed", "--out", package, "--quiet")
+    assert (done.exit_code, done.output) == (0, "")
+    assert (package / "run.dss").is_file()
+    assert invoke("report", two_results[0], "--quiet").output == ""

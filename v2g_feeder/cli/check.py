@@ -11,8 +11,10 @@ import click
 from v2g_feeder.cli.shown import (
     allow_path_option,
     json_option,
+    quiet_option,
     seed_option,
     show_table,
+    shown_run,
     workers_option,
 )
 
@@ -27,6 +29,7 @@ _OVERHEAD: Final = 2.0  # EVs, sudden steps, files and tables, per solved step; 
 @allow_path_option
 @seed_option
 @json_option
+@quiet_option
 def check(
     file: Path,
     workers: int | None,
@@ -34,6 +37,7 @@ def check(
     seed: int | None,
     *,
     as_json: bool,
+    quiet: bool,
 ) -> None:
     """Check the study in FILE (YAML): read it, load and solve the feeder, place the fleet."""
     from v2g_feeder.study.config import load_study
@@ -42,7 +46,10 @@ def check(
     from v2g_feeder.workers import default_workers
 
     checked = load_study(file, allowed=allowed, seed=seed)
-    feeder, fleet = prepare(checked)
+    with shown_run(hidden=quiet or as_json) as given:
+        given["progress"]("feeder", 0, 1)
+        feeder, fleet = prepare(checked)
+        given["progress"]("feeder", 1, 1)
     units = plan_units(fleet.kw, checked.calendar)
     solved = len(set(units.values()))
     used = workers or default_workers()
@@ -68,6 +75,7 @@ def check(
     }
     if as_json:
         click.echo(json.dumps(found))
+    if as_json or quiet:
         return
     rows = [
         [name.replace("_", " "), str(value)]

@@ -7,6 +7,7 @@ from typing import Final
 
 import click
 
+from v2g_feeder.cli.shown import quiet_option
 from v2g_feeder.conventions import Policy
 
 __all__ = ["export"]
@@ -20,7 +21,10 @@ _POLICIES: Final = [str(policy) for policy in Policy]
 @click.option("--case", default="expected", show_default=True, help="One of the study's cases.")
 @click.option("--draw", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), help="New folder; default beside RESULT.")
-def export(result: Path, policy: str, case: str, draw: int, out: Path | None) -> None:
+@quiet_option
+def export(
+    result: Path, policy: str, case: str, draw: int, out: Path | None, *, quiet: bool
+) -> None:
     """Write the OpenDSS package of one case and draw of RESULT, runnable in stock OpenDSS."""
     from v2g_feeder.errors import InputError, Problem
     from v2g_feeder.study.package import export_case
@@ -29,4 +33,5 @@ def export(result: Path, policy: str, case: str, draw: int, out: Path | None) ->
         raise InputError(Problem(str(result), "is not a result folder: it has no summary.json"))
     folder = out or result.parent / f"{result.name}_{policy}_{case}_{draw}"
     export_case(result, policy, case, draw, folder)
-    click.echo(f"wrote {folder}; run {folder / 'run.dss'} in OpenDSS")
+    if not quiet:
+        click.echo(f"wrote {folder}; run {folder / 'run.dss'} in OpenDSS")
