@@ -75,7 +75,7 @@ def fleet_capacity_figure(curve: pd.DataFrame, thresholds: Sequence[float] = ())
     runs = list(dict.fromkeys(zip(whole["policy"], whole["case"], strict=True)))
     columns = min(_COLUMNS, len(runs))
     rows = math.ceil(len(runs) / columns)
-    figure = new_figure(3.1 * columns, 2.5 * rows + 0.4)
+    figure = new_figure(max(3.1 * columns, 4.2), 2.5 * rows + 0.4)
     panels = np.atleast_1d(figure.subplots(rows, columns, sharex=True, sharey=True)).ravel()
     handles: dict[str, Artist] = {}
     for ax, (policy, case) in zip(panels, runs, strict=False):
