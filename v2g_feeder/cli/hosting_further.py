@@ -95,8 +95,8 @@ def _show_envelope(found: Mapping[str, Any]) -> None:
             click.echo(f"  {row['steps']} steps by {row['criterion']}, {row['vertex']}")
     click.echo(
         f"{len(found['vertices'])} vertices and {settings['inner_points']} random points inside "
-        f"pass at every step with a solution; {found['steps_cut_by_inner_points']} of {found['steps']} steps were "
-        "cut since a point inside failed"
+        f"pass at every step with a solution; {found['steps_cut_by_inner_points']} of "
+        f"{found['steps']} steps were cut since a point inside failed"
     )
     click.echo("envelopes: envelopes.csv, figures/envelopes.svg")
 
