@@ -101,6 +101,7 @@ STUDY = {
             {"name": "set-point", "regulator": "all", "vreg_v": 119.0},
             {"name": "phase", "other_phase": True},
             {"name": "managed", "charging_hours": 6.0},
+            {"name": "vars", "volt_var": True},
         ],
     },
 }  # fmt: skip
@@ -118,7 +119,7 @@ def test_one_table_of_all_measures(tmp_path):
     result = CliRunner().invoke(main, [*command, "--workers", "1"])
     assert result.exit_code == 0, result.output
     table = pd.read_csv(tmp_path / "out" / "hosting_mitigation.csv", dtype={"bus": str})
-    assert list(table["measure"].unique()) == ["larger", "set-point", "phase", "managed"]
+    assert list(table["measure"].unique()) == ["larger", "set-point", "phase", "managed", "vars"]
     least = pd.read_csv(tmp_path / "out" / "hosting_minima.csv", dtype={"bus": str})
     key = ["bus", "connection", "direction"]
     before = least.set_index(key)["kw"]
@@ -130,6 +131,10 @@ def test_one_table_of_all_measures(tmp_path):
     assert (found["managed"] >= -1e-9).all()
     assert (found["phase"] >= -1e-9).all()
     assert found["set-point"].abs().max() > 1
+    assert (
+        found["vars"].xs("import", level="direction").abs().max() < 1e-9
+    )  # charging is left alone
+    assert found["vars"].xs("export", level="direction").abs().max() > 1
     page = (tmp_path / "out" / "hosting.html").read_text("utf-8")
     for text in (result.output, page):
         for name in ("Mitigation", "larger", "set-point", "phase", "managed"):

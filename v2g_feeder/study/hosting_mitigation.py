@@ -10,6 +10,7 @@ import pandas as pd
 
 from v2g_feeder.hosting.mitigation import MITIGATION_COLUMNS, best_hours, bought, other_phase
 from v2g_feeder.hosting.table import annual_minima
+from v2g_feeder.powerflow.chargers import ChargerControl, category_b
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,12 +24,14 @@ __all__ = ["measure_plans", "mitigation_summary", "mitigation_table"]
 
 
 def measure_plans(study: Study, feeder: FeederStage, plan: HostingPlan) -> dict[str, HostingPlan]:
-    """Return the plan of each measure that changes the feeder, under the conditions of ``plan``."""
+    """Return the plan of each measure that is searched anew, under the conditions of ``plan``."""
     found = {}
     for section in study.content.hosting.mitigation:
         commands = section.settings().commands(feeder.feeder)
-        if commands:
-            circuit = replace(plan.circuit, commands=(*plan.circuit.commands, *commands))
+        circuit = replace(plan.circuit, commands=(*plan.circuit.commands, *commands))
+        if section.volt_var:
+            circuit = replace(circuit, chargers=ChargerControl(category_b("volt_var")))
+        if commands or section.volt_var:
             found[section.name] = replace(plan, circuit=circuit)
     return found
 

@@ -79,7 +79,7 @@ class FleetCapacitySection(Section):
 
 
 class MeasureSection(Section):
-    """One measure, by its name; exactly one of the four kinds."""
+    """One measure, by its name; exactly one of the kinds."""
 
     name: str = Field(min_length=1)
     """What it is called in the tables."""
@@ -93,6 +93,8 @@ class MeasureSection(Section):
     """A transformer that is replaced by one of ``kva``, the impedance in percent as it is."""
     kva: Positive | None = None
     """Its new nameplate, kVA."""
+    volt_var: bool = False
+    """The charger follows the volt-var curve of IEEE 1547-2018, category B, while it exports."""
     other_phase: bool = False
     """Each bus's best single phase in place of the one it has; single phases must be asked for."""
     charging_hours: Annotated[float, Field(gt=0, le=24)] | None = None
@@ -103,6 +105,7 @@ class MeasureSection(Section):
         kinds = {
             "regulator": self.regulator is not None,
             "transformer": self.transformer is not None,
+            "volt_var": self.volt_var,
             "other_phase": self.other_phase,
             "charging_hours": self.charging_hours is not None,
         }
@@ -117,7 +120,7 @@ class MeasureSection(Section):
 
     def settings(self) -> Measure:
         """Return the stage's settings."""
-        return Measure(**self.model_dump(exclude={"other_phase", "charging_hours"}))
+        return Measure(**self.model_dump(exclude={"volt_var", "other_phase", "charging_hours"}))
 
 
 class EnvelopeSection(Section):
