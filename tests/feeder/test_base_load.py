@@ -233,12 +233,12 @@ def test_standard_values_by_hand():
     base = standard(loads, season_calendar(), {"SHOP": "Commercial_SM"})
     steps = season_calendar().table()
     home, shop = base.p[base.shape_of["home"]], base.p[base.shape_of["shop"]]
-    at = steps.query("season == 'winter' and day_type == 'weekday' and hour == 18").index[0]
-    wanted = [table["residential", month, "weekday", 18] for month in (12, 1, 2)]
-    assert home[at] == pytest.approx(np.dot(wanted, [31, 31, 28]) / 90)
-    peak = steps.query("season == 'winter' and day_type == 'peak_day'").index
-    february = [table["residential", 2, "peak_day", hour] for hour in range(24)]
-    np.testing.assert_allclose(home[peak], february)
+    at = steps.query("season == 'summer' and day_type == 'weekday' and hour == 18").index[0]
+    wanted = [table["residential", month, "weekday", 18] for month in (6, 7, 8)]
+    assert home[at] == pytest.approx(np.dot(wanted, [30, 31, 31]) / 92)
+    peak = steps.query("season == 'summer' and day_type == 'peak_day'").index
+    august = [table["residential", 8, "peak_day", hour] for hour in range(24)]
+    np.testing.assert_allclose(home[peak], august)
     assert home[peak].max() == 1.0
     assert shop[peak].max() == pytest.approx(0.8666)
     np.testing.assert_array_equal(base.p, base.q)
@@ -249,11 +249,24 @@ def test_standard_values_by_hand():
             + 10 * table["commercial_sm", month, "min_day", hour]
             for hour in range(10, 16)
         )
-        for month, name in ((12, "December"), (1, "January"), (2, "February"))
+        for month, name in ((6, "June"), (7, "July"), (8, "August"))
     }
     lowest = min(daytime, key=daytime.__getitem__)
-    assert f"In winter, peak_day is that of February and min_day is that of {lowest}." in base.notes
+    assert f"In summer, peak_day is that of August and min_day is that of {lowest}." in base.notes
     assert base.season_claim
+
+
+def test_standard_cools_in_summer_and_heats_in_winter():
+    table = standard_table()
+    day = {
+        month: np.array([table["residential", month, "weekday", hour] for hour in range(24)])
+        for month in (1, 8)
+    }
+    assert day[8].argmax() == 18
+    assert day[8][15] > 1.5 * day[8][6]  # afternoon above morning
+    assert day[1][8] > 1.1 * day[1][15]  # two humps and a dip between them
+    assert day[1][20] > 1.1 * day[1][15]
+    assert day[8].max() > 1.5 * day[1].max()
 
 
 def standard_table() -> dict:
@@ -361,14 +374,14 @@ def engine_model(master: str) -> tuple[pd.DataFrame, dict]:
 def test_ckt5_by_month_is_the_standard_table():
     loads, shapes = engine_model("ckt5/Master_ckt5.dss")
     months = season_calendar({str(month): [month] for month in range(1, 13)})
-    base = native(loads, shapes, months)
+    base = native(loads, shapes, months, first_month=7)
     of_class = dict(zip(loads["name"].str.lower(), loads["yearly"].str.lower(), strict=True))
     table = standard(loads, months, of_class)
     for name in {kind: load for load, kind in of_class.items()}.values():
         np.testing.assert_allclose(
             base.p[base.shape_of[name]], table.p[table.shape_of[name]], atol=6e-5
         )
-    assert any("read as a Friday" in note for note in base.notes)
+    assert any("begin on 1 July, a Friday" in note for note in base.notes)
 
 
 def test_eu_lv_day_shapes_are_averaged():

@@ -22,13 +22,13 @@ from v2g_feeder.conventions import DayType
 from v2g_feeder.errors import InputError, Problem, nearest
 from v2g_feeder.feeder.base_load_days import daytime_mean, extreme_notes, resample, source_days
 from v2g_feeder.feeder.base_load_shapes import (
-    LEAP_DAY,
     ModelShape,
     native_notes,
     read_shapes,
     rows,
     total_kw,
-    weekday_of_january_1,
+    weekday_of_first_day,
+    year_from,
 )
 
 if TYPE_CHECKING:
@@ -91,6 +91,8 @@ def native(
     shapes: Mapping[str, Mapping[str, Any]],
     calendar: Calendar,
     first_weekday: str | int | None = None,
+    *,
+    first_month: int = 1,
 ) -> BaseLoad:
     """Return the base load that the model's own load shapes state.
 
@@ -111,8 +113,10 @@ def native(
     calendar
         Days and steps wanted.
     first_weekday
-        Weekday of 1 January: a name, or 0 for Monday to 6. ``None`` reads it from the shapes'
-        weekly pattern; where they show none it is Friday, and it does not matter.
+        Weekday of the shapes' first day: a name, or 0 for Monday to 6. ``None`` reads it from the
+        shapes' weekly pattern; where they show none it is Friday, and it does not matter.
+    first_month
+        Month, 1 to 12, on whose first day the shapes of a year begin; the model names no date.
 
     Raises
     ------
@@ -131,10 +135,10 @@ def native(
     read = read_shapes(used, shapes, calendar.steps_per_day)
     read[""] = ModelShape("", np.ones((1, calendar.steps_per_day)), None, actual=False, tail=0.0)
     year = next((len(shape.p) for shape in read.values() if shape.yearly), 365)
-    first, first_note = weekday_of_january_1(first_weekday, read.values())
-    number = np.arange(year)
-    keep = number[number != LEAP_DAY] if year == 366 else number
-    dates = pd.date_range("2024-01-01" if year == 366 else "2023-01-01", periods=year)[keep]
+    first, first_note = weekday_of_first_day(first_weekday, read.values(), first_month)
+    dates = year_from(first_month, year)
+    keep = np.flatnonzero((dates.month != 2) | (dates.day != 29))
+    dates = dates[keep]
     picked = source_days(
         calendar,
         dates.month.to_numpy(),

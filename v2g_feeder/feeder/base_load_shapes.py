@@ -7,10 +7,12 @@ its points times its interval say so.
 
 from __future__ import annotations
 
+from calendar import month_name
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import pandas as pd
 
 from v2g_feeder.errors import InputError, Problem, nearest
 from v2g_feeder.feeder.base_load_days import WEEKDAYS, profile, resample, weekly_pattern
@@ -18,19 +20,16 @@ from v2g_feeder.feeder.base_load_days import WEEKDAYS, profile, resample, weekly
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    import pandas as pd
-
 __all__ = [
-    "LEAP_DAY",
     "ModelShape",
     "native_notes",
     "read_shapes",
     "rows",
     "total_kw",
-    "weekday_of_january_1",
+    "weekday_of_first_day",
+    "year_from",
 ]
 
-LEAP_DAY: Final = 59  # number of 29 February in a leap year
 _SPANS: Final = (24, 8760, 8784)
 _FILES: Final = ("CSVFile", "PQCSVFile", "SngFile", "DblFile")
 
@@ -142,8 +141,27 @@ def _interval_h(where: str, shape: Mapping[str, Any]) -> float:
     return 1.0
 
 
-def weekday_of_january_1(asked: str | int | None, shapes: Iterable[ModelShape]) -> tuple[int, str]:
-    """Return the weekday of 1 January (Monday is 0) and how it was found."""
+def year_from(first_month: int, days: int) -> pd.DatetimeIndex:
+    """Return the dates of a year's days, of which the first is that of ``first_month``.
+
+    Raises
+    ------
+    InputError
+        If ``first_month`` is no month.
+    """
+    if first_month not in range(1, 13):
+        raise InputError(
+            Problem("base_load.first_month", f"{first_month!r} is no month", "give 1 to 12")
+        )
+    dates = pd.date_range("2024-01-01" if days == 366 else "2023-01-01", periods=days)
+    return dates[np.roll(np.arange(days), -int((dates.month < first_month).sum()))]
+
+
+def weekday_of_first_day(
+    asked: str | int | None, shapes: Iterable[ModelShape], first_month: int
+) -> tuple[int, str]:
+    """Return the weekday of the shapes' first day (Monday is 0) and how it was found."""
+    day_1 = f"1 {month_name[first_month]}"
     if asked is not None:
         names = [name.lower() for name in WEEKDAYS]
         day = names.index(str(asked).lower()) if str(asked).lower() in names else asked
@@ -152,7 +170,7 @@ def weekday_of_january_1(asked: str | int | None, shapes: Iterable[ModelShape]) 
             raise InputError(
                 Problem("base_load.first_weekday", f"{asked!r} is not a weekday", hint)
             )
-        return day, f"1 January is taken for a {WEEKDAYS[day]}, as set."
+        return day, f"{day_1} is taken for a {WEEKDAYS[day]}, as set."
     found = [
         (strength, day, shape.name)
         for shape in shapes
@@ -161,12 +179,13 @@ def weekday_of_january_1(asked: str | int | None, shapes: Iterable[ModelShape]) 
     ]
     if not found:
         return 4, (
-            "1 January is taken for a Friday: the load shapes show no clear weekly pattern, so"
+            f"{day_1} is taken for a Friday: the load shapes show no clear weekly pattern, so"
             " weekdays and weekends hardly differ."
         )
     _, day, name = max(found)
     return day, (
-        f"1 January is read as a {WEEKDAYS[day]} from the weekly pattern of load shape {name!r}."
+        f"The load shapes are taken to begin on {day_1}, a {WEEKDAYS[day]} by the weekly pattern of"
+        f" load shape {name!r}."
     )
 
 

@@ -110,11 +110,16 @@ class BaseLoadSection(Section):
     """Customer class by load name, for ``source: standard``."""
     default_class: str = "residential"
     """Customer class of the loads not named in ``classes``."""
+    first_month: Annotated[int, Field(ge=1, le=12)] = 1
+    """Month on whose first day the model's own load shapes of a year begin, for ``source: native``;
+    EPRI's ckt5 begins in July."""
 
     @model_validator(mode="after")
     def _file_goes_with_csv(self) -> BaseLoadSection:
         if (self.source == "csv") != (self.file is not None):
             raise ValueError("`file` goes with `source: csv`, and only with it")
+        if self.source != "native" and "first_month" in self.model_fields_set:
+            raise ValueError("`first_month` goes with `source: native`, and only with it")
         return self
 
 

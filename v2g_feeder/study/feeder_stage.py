@@ -193,7 +193,7 @@ def _base_load(
             hour_ending=section.hour_ending,
             timestamp_format=section.timestamp_format,
         )
-    return native(feeder.loads, shapes, study.calendar)
+    return native(feeder.loads, shapes, study.calendar, first_month=section.first_month)
 
 
 def _renamed(shape_of: Mapping[str, int], loads: Mapping[str, str]) -> dict[str, int]:
