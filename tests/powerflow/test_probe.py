@@ -149,7 +149,7 @@ def test_three_wire_voltages_are_line_to_line(tmp_path):
     assert labels.loc[["d.1.2", "d.2.3", "d.3.1"], "phase"].tolist() == ["AB", "BC", "CA"]
     assert "d.1" not in labels.index
     found = voltages(solver, solution)
-    raw = solver._solve(0)
+    raw = solver.solve_at(0)
     for pair in ((1, 2), (2, 3), (3, 1)):
         at = [raw.volts[solver.feeder.node_index[f"d.{n}"]] for n in pair]
         label = f"d.{pair[0]}.{pair[1]}"

@@ -41,7 +41,7 @@ def gate_of(folder, pu, load, p=(1.0,)):
     text = source(pu) + STIFF + f"New Load.x {load} kw=300 kvar=80\n" + bases()
     solver = runner(folder, text, loads=["x"], p=p)
     solver.run(0, np.zeros((0, len(p))))
-    raw = solver._solve(0)
+    raw = solver.solve_at(0)
     return solver, np.append(raw.volts, 0.0)
 
 
@@ -162,7 +162,7 @@ def test_a_charger_delivers_what_was_asked_at_any_voltage(tmp_path, kind, pu):
     solution = solver.run(0, asked, kvar)
     assert not solution.reason.any()
     for step in range(3):
-        solver._solve(step)
+        solver.solve_at(step)
         kw, var = load_powers("v2g_0")
         assert kw == pytest.approx(asked[0, step], abs=1e-3)
         assert var == pytest.approx(kvar[0, step], abs=1e-3)
