@@ -39,6 +39,7 @@ _PEAKS: Final = ("no_ev", "uncontrolled", "managed", "export")
     help="Result folder, default results/NAME; of several studies the folder of all, results.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace an earlier result.")
+@click.option("--resume", is_flag=True, help="Go on with a run that was interrupted.")
 @workers_option
 @allow_path_option
 @seed_option
@@ -54,6 +55,7 @@ def study(
     seed: int | None,
     *,
     overwrite: bool,
+    resume: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -91,6 +93,7 @@ def study(
             folder,
             workers=workers,
             overwrite=overwrite,
+            resume=resume,
             **given,
         )
     if as_json:

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import shutil
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 import yaml
 
-import v2g_feeder
 from v2g_feeder.conventions import Criterion
 from v2g_feeder.errors import FeederError, UnitError
-from v2g_feeder.feeder.engine import engine_version
 from v2g_feeder.hosting import CAPACITY_COLUMNS, annual_minima, candidates, capacity_table
 from v2g_feeder.hosting.bounds import parts_of
 from v2g_feeder.hosting.table import unrated_buses
 from v2g_feeder.report.hosting_page import write_hosting_page
-from v2g_feeder.resume import file_inputs, finish, working_folder
+from v2g_feeder.resume import finish, working_folder
 from v2g_feeder.store import ContentHash, csv_text, write_json, write_text
 from v2g_feeder.study.hosting_further import further_answers
 from v2g_feeder.study.hosting_mitigation import (
@@ -39,7 +37,7 @@ from v2g_feeder.study.hosting_units import (
     write_checked,
     write_hosting_plan,
 )
-from v2g_feeder.study.run import begin
+from v2g_feeder.study.run import begin, inputs_of
 from v2g_feeder.study.summary import records
 from v2g_feeder.study.write import manifest_of, printed
 from v2g_feeder.workers import default_workers, run_units
@@ -129,7 +127,7 @@ def run_hosting(
         study, out, overwrite=overwrite, progress=progress, notice=notice, resume=resume
     )
     plans = _plans(study, feeder)
-    working = working_folder(out, _inputs(study, feeder), resume=resume)
+    working = working_folder(out, inputs_of(study, feeder), resume=resume)
     cases = [
         _Case(asked, plan, working / f"c{number}") for number, (asked, plan) in enumerate(plans)
     ]
@@ -163,17 +161,6 @@ def run_hosting(
     tell("report", 1, 1)
     finish(working)
     return summary
-
-
-def _inputs(study: Study, feeder: FeederStage) -> dict[str, Any]:
-    """Return what the numbers depend on."""
-    return {
-        "v2g_feeder": v2g_feeder.__version__,
-        "engine": engine_version(),
-        "study": study.resolved(),
-        "limits": asdict(study.limits),
-        "files": file_inputs(feeder.files),
-    }
 
 
 def _plans(study: Study, feeder: FeederStage) -> list[tuple[Conditions, HostingPlan]]:

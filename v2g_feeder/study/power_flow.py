@@ -165,6 +165,8 @@ def solve_runs(
 ) -> tuple[EngineUse, dict[str, str]]:
     """Solve all units of a plan, and hand them on day by day.
 
+    Units whose files an interrupted run has left in the folder are not solved again.
+
     Parameters
     ----------
     study, feeder
@@ -188,9 +190,13 @@ def solve_runs(
     reducer, folder = into
     units = list(dict.fromkeys(same_as.values()))
     days = _Days(reducer, same_as, folder, lambda done: tell(done, len(units)))
-    use, left = _chosen(study, feeder, units), units
+    kept = {unit for unit in units if (folder / f"{unit.label}.pickle").is_file()}
+    use = _chosen(study, feeder, units)
     if use.name == "batch":
-        use, left = _by_batch(study, units, days, folder, workers)
+        use, left = _by_batch(study, units, kept, (days, folder), workers)
+    else:
+        days.add(sorted(kept))
+        left = [unit for unit in units if unit not in kept]
     work = [(unit, (str(folder), unit)) for unit in left]
     for outcome in run_units(solve_unit, work, workers=workers, deadline_s=DEADLINE_S):
         days.add([outcome.key], outcome.lost)
@@ -207,19 +213,26 @@ def _chosen(study: Study, feeder: FeederStage, units: Sequence[Unit]) -> EngineU
 
 
 def _by_batch(
-    study: Study, units: list[Unit], days: _Days, folder: Path, workers: int | WorkerPool
+    study: Study,
+    units: list[Unit],
+    kept: set[Unit],
+    into: tuple[_Days, Path],
+    workers: int | WorkerPool,
 ) -> tuple[EngineUse, list[Unit]]:
-    """Solve what the batch engine can; return what is left to OpenDSS.
+    """Solve what the batch engine can and is not kept; return what is left to OpenDSS.
 
-    A sample is solved by both engines first. Nothing is handed on before they agree.
+    A sample is solved by both engines first. Nothing is handed on before they agree, nor anything
+    that is kept: where they do not, all is OpenDSS's.
     """
+    days, folder = into
     count = study.content.power_flow.check_units
     picked = np.random.default_rng(study.content.seed).permutation(len(units))[:count]
     sample = tuple(units[number] for number in sorted(picked))
     jobs: list[tuple[Any, tuple[Any, ...]]] = [(_CHECK, (_CHECK, str(folder), sample))]
-    jobs += [(group, ("", str(folder), group)) for group in _side_by_side(units)]
+    groups = _side_by_side(units)
+    ready = [group for group in groups if kept.issuperset(group)]
+    jobs += [(group, ("", str(folder), group)) for group in groups if group not in ready]
     use: EngineUse | None = None if sample else EngineUse("batch")
-    ready: list[tuple[Unit, ...]] = []
     left: list[Unit] = []
     for outcome in run_units(
         _job, jobs if sample else jobs[1:], workers=workers, deadline_s=DEADLINE_S
@@ -234,6 +247,8 @@ def _by_batch(
             ready.append(outcome.key)
         while use and ready:
             days.add(ready.pop(0))
+    for group in ready:  # no job was left
+        days.add(group)
     by_opendss = tuple(unit.label for unit in sorted(left))
     return EngineUse("batch", "", use.comparison if use else None, by_opendss), left
 

@@ -329,7 +329,9 @@ def take_day(
     lost: Mapping[str, str],
     blank: tuple[Observed, int],
 ) -> dict[tuple[str, str], list[Solution]]:
-    """Return the solutions of a day by run, in the order of the draws, and delete their files.
+    """Return the solutions of a day by run, in the order of the draws.
+
+    Their files stay, for a run that goes on after this one was interrupted.
 
     Parameters
     ----------
@@ -356,8 +358,6 @@ def take_day(
             like = next(iter(files.values())) if files else _blank(*blank)
             solution = lost_solution(like, Reason.CRASHED)
         runs.setdefault((unit.policy, unit.case), []).append(solution)
-    for label in files:
-        (folder / f"{label}.pickle").unlink()
     return runs
 
 

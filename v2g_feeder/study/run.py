@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from v2g_feeder.store import claim_folder, empty_folder
+import v2g_feeder
+from v2g_feeder.feeder.engine import engine_version
+from v2g_feeder.resume import file_inputs, finish, working_folder
+from v2g_feeder.store import claim_folder
 from v2g_feeder.study.feeder_stage import FeederStage, prepare_feeder
 from v2g_feeder.study.fleet_stage import FleetStage, prepare_fleet, rated_export
 from v2g_feeder.study.pilot_figures import pilot_tables
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
     Tell = Callable[[str, int, int], None]
 
-__all__ = ["begin", "notices", "prepare", "run_study"]
+__all__ = ["begin", "inputs_of", "notices", "prepare", "run_study"]
 
 
 def prepare(study: Study) -> tuple[FeederStage, FleetStage]:
@@ -41,6 +43,7 @@ def run_study(
     *,
     workers: int | None = None,
     overwrite: bool = False,
+    resume: bool = False,
     progress: Tell | None = None,
     notice: Callable[[str], None] | None = None,
     command: str = "",
@@ -57,6 +60,8 @@ def run_study(
         Worker processes; default the processors at hand. The result does not depend on it.
     overwrite
         Replace an earlier result.
+    resume
+        Go on with a run that was interrupted in ``out``, if there is one.
     progress
         Called with stage, done and total.
     notice
@@ -73,18 +78,21 @@ def run_study(
     Raises
     ------
     InputError, FeederError, UnitError
-        Before anything is written, if the study cannot be run.
+        Before anything is written, if the study cannot be run, or the run to go on with had other
+        inputs.
     """
     workers = workers or default_workers()
     with worker_pool(workers, "v2g_feeder.study.units") as pool, ThreadPoolExecutor(1) as aside:
         aside.submit(import_module, "v2g_feeder.study.write")  # matplotlib, beside the feeder
-        tell, feeder = begin(study, out, overwrite=overwrite, progress=progress, notice=notice)
+        tell, feeder = begin(
+            study, out, overwrite=overwrite, progress=progress, notice=notice, resume=resume
+        )
         tell("fleet", 0, 1)
         fleet = prepare_fleet(study, feeder)
         protection = screen_study(study, feeder, fleet)
         ramp = what_the_feeder_takes(study, feeder, fleet, workers)
         pilot = pilot_tables(study, feeder, fleet, ramp)
-        units_folder = empty_folder(out)
+        units_folder = working_folder(out, inputs_of(study, feeder), resume=resume)
         circuit = replace(feeder.circuit, points=fleet.points)
         control = study.content.chargers.settings()
         if control.enabled:
@@ -107,7 +115,7 @@ def run_study(
         protection=protection,
         pilot=pilot,
     )
-    shutil.rmtree(units_folder)
+    finish(units_folder)
     tell("report", 1, 1)
     return summary
 
@@ -138,6 +146,17 @@ def begin(
         for line in notices(feeder):
             notice(line)
     return tell, feeder
+
+
+def inputs_of(study: Study, feeder: FeederStage) -> dict[str, Any]:
+    """Return what the numbers of a run depend on, for one that goes on after an interruption."""
+    return {
+        "v2g_feeder": v2g_feeder.__version__,
+        "engine": engine_version(),
+        "study": study.resolved(),
+        "limits": asdict(study.limits),
+        "files": file_inputs(feeder.files),
+    }
 
 
 def notices(feeder: FeederStage) -> list[str]:
