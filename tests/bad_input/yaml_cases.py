@@ -82,6 +82,11 @@ CASES = {
     "a month twice": Case(
         ("month 2 is already in 'a'",), {"calendar": {"seasons": {"a": [1, 2], "b": [2]}}}
     ),
+    "a key of the limits that is no name": Case(
+        ("limits.yaml:2: a key is a name",),
+        {"screening": {"limits": "limits.yaml"}},
+        {"limits.yaml": "preset: ica\nvoltage: [{kv_max: 0.6}: {pct: 90}]\n"},
+    ),
     "python object": Case(
         (":1: could not determine a constructor",), "name: !!python/object:os.system x\n"
     ),
