@@ -196,6 +196,16 @@ def test_init_takes_what_a_model_says(tmp_path, monkeypatch):
     assert invoke("check", "depot.yaml").exit_code == 0
 
 
+def test_init_says_how_a_model_elsewhere_is_read(tmp_path, monkeypatch):
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    shutil.copytree(shipped("feeders") / "ieee13", tmp_path / "its models")
+    said = invoke("init", "s.yaml", "--model", "../its models/master.dss").output
+    assert 'next: v2g-feeder check s.yaml --allow-path "../its models"' in said
+    assert invoke("check", "s.yaml").exit_code == 3
+    assert invoke("check", "s.yaml", "--allow-path", "../its models").exit_code == 0
+
+
 def test_init_names_every_bus_that_the_model_does_not_have(tmp_path):
     buses = tmp_path / "buses.txt"
     buses.write_text("671\n6711\n# a note\n\n68O\n")

@@ -101,7 +101,15 @@ def init(file: Path, model: str, buses: Path | None) -> None:
         count = len(look.feeder.findings)
         noun = "finding" if count == 1 else "findings"
         click.echo(f"{count} {noun} on the model: v2g-feeder feeder {model}")
-    click.echo(f"next: v2g-feeder check {file}")
+    click.echo(f"next: v2g-feeder check {file}{_allowed(Path(model), file, shipped=shipped)}")
+
+
+def _allowed(model: Path, file: Path, *, shipped: bool) -> str:
+    """Return the option that lets the study read a model outside its own folder, if it is."""
+    if shipped or model.resolve().is_relative_to(file.resolve().parent):
+        return ""
+    folder = str(model.parent)
+    return f' --allow-path "{folder}"' if " " in folder else f" --allow-path {folder}"
 
 
 def _beside(model: Path, file: Path) -> str:
