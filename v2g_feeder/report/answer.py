@@ -182,10 +182,9 @@ def export_sentences(summary: Mapping[str, Any]) -> list[str]:
         f"Asked for {kw(asked['request_kw'])} at {window}, {plain(case)} participation holds "
         f"{held} on average; in 95 % of event-days ({whole(days)} a season) at least {firm}."
     )
-    others = [row for row in summary["events"] if row["case"] != case]
-    if others:
-        low = min(others, key=lambda row: row["held_kw_mean"])
-        high = max(others, key=lambda row: row["held_kw_mean"])
+    if any(row["case"] != case for row in summary["events"]):
+        low = min(summary["events"], key=lambda row: row["held_kw_mean"])
+        high = max(summary["events"], key=lambda row: row["held_kw_mean"])
         found.append(
             f"Over the cases the average runs from {kw(low['held_kw_mean'])} "
             f"({plain(low['case'])}) to {kw(high['held_kw_mean'])} ({plain(high['case'])})."
