@@ -294,7 +294,7 @@ STUDY = {
     "name": "envelopes",
     "feeder": {"model": "ieee13"},
     "base_load": {"source": "standard"},
-    "calendar": {"seasons": {"summer": [7]}, "day_types": ["peak_day"]},
+    "calendar": {"seasons": {"winter": [1]}, "day_types": ["peak_day"]},
     "fleets": [{"name": "homes", "vehicles": 60, "export_capable": 0.5, "charger_kw": 11.5}],
     "screening": {"limits": "ica"},
     "hosting": {
