@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from v2g_feeder.errors import InputError, UnitError
+from v2g_feeder.errors import FeederError, InputError, UnitError
 from v2g_feeder.workers import default_workers, run_alone, run_units, worker_pool
 
 needs_kill = pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
@@ -80,6 +80,8 @@ def test_one_function_alone_runs_in_another_process(functions, tmp_path):
     assert run_alone(functions.where_am_i, deadline_s=30) != os.getpid()
     with pytest.raises(UnitError, match=r"die: its process ended unexpectedly \(exit code 11\)"):
         run_alone(functions.die, str(tmp_path), "x", "exit", deadline_s=30)
+    with pytest.raises(FeederError, match=r"mine.dss: .* ended unexpectedly \(exit code 11\)"):
+        run_alone(functions.die, str(tmp_path), "y", "exit", deadline_s=30, feeder="mine.dss")
 
 
 def test_there_is_at_least_one_worker_and_no_unit_is_no_outcome(functions):

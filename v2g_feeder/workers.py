@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
-from v2g_feeder.errors import UnitError
+from v2g_feeder.errors import FeederError, UnitError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -150,15 +150,30 @@ def _outcome(key: Any, future: Any, deadline_s: float) -> Outcome[Any]:
         return Outcome(key, None, f"it took longer than {deadline_s:g} s")
 
 
-def run_alone(function: Callable[..., Result], *arguments: Any, deadline_s: float) -> Result:
+def run_alone(
+    function: Callable[..., Result], *arguments: Any, deadline_s: float, feeder: object = ""
+) -> Result:
     """Run one function in a process of its own and return its result.
+
+    Parameters
+    ----------
+    function, arguments
+        Importable by name, and what it is called with.
+    deadline_s
+        Longest time that it may take.
+    feeder
+        The model that it reads and solves, if that is what it does.
 
     Raises
     ------
+    FeederError
+        If the process crashed or overran, twice, over a feeder.
     UnitError
-        If the process crashed or overran, twice.
+        If it did over anything else.
     """
     (outcome,) = run_units(function, [("", arguments)], workers=1, deadline_s=deadline_s)
+    if outcome.lost and feeder:
+        raise FeederError(f"{feeder}: the engine could not read and solve it: {outcome.lost}")
     if outcome.lost:
         raise UnitError(f"{function.__name__}: {outcome.lost}")
     return outcome.result  # type: ignore[return-value]

@@ -120,7 +120,8 @@ def look_at_feeder(model: str, folder: Path) -> FeederLook:
     FeederError
         If the engine cannot load it.
     """
-    return run_alone(_look, resolve_model(model, folder), deadline_s=DEADLINE_S)
+    master = resolve_model(model, folder)
+    return run_alone(_look, master, deadline_s=DEADLINE_S, feeder=master)
 
 
 def _look(master: Path) -> FeederLook:

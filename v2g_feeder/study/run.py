@@ -33,7 +33,7 @@ __all__ = ["begin", "inputs_of", "notices", "prepare", "run_study"]
 
 def prepare(study: Study) -> tuple[FeederStage, FleetStage]:
     """Run the stages before power flow: feeder (in a process of its own) and fleet."""
-    feeder = run_alone(prepare_feeder, study, deadline_s=DEADLINE_S)
+    feeder = run_alone(prepare_feeder, study, deadline_s=DEADLINE_S, feeder=study.model)
     return feeder, prepare_fleet(study, feeder)
 
 
@@ -141,7 +141,7 @@ def begin(
     tell: Tell = progress or (lambda _stage, _done, _total: None)
     claim_folder(out, overwrite=overwrite, resume=resume)
     tell("feeder", 0, 1)
-    feeder = run_alone(prepare_feeder, study, deadline_s=DEADLINE_S)
+    feeder = run_alone(prepare_feeder, study, deadline_s=DEADLINE_S, feeder=study.model)
     if notice is not None:
         for line in notices(feeder):
             notice(line)
