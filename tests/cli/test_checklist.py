@@ -272,6 +272,7 @@ def test_every_page_prints_on_one_sheet(example, copy, tmp_path, size):
         command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--print-to-pdf={pdf}"]
         subprocess.run([*command, sized.as_uri()], check=True, capture_output=True, timeout=120)
         assert len(re.findall(rb"/Type\s*/Page\b", pdf.read_bytes())) == 1
+    assert "5 of 6 feeders, the others in ranking.csv" in pages[0].read_text()
 
 
 def protection_of(folder, content, **changes):
