@@ -157,7 +157,7 @@ def test_what_the_batch_engine_loses_is_left_to_opendss(monkeypatch, write_study
         yield Outcome(jobs[2][0], None, "it took longer than 600 s")
 
     monkeypatch.setattr(power_flow, "run_units", outcomes)
-    use, left = power_flow._by_batch(study, units, Days(), tmp_path, 1)
+    use, left = power_flow._by_batch(study, units, set(), (Days(), tmp_path), 1)
     assert handed == [(units[:3], "")]
     assert left == units[3:]
     assert use == EngineUse("batch", "", GOOD, tuple(unit.label for unit in units[3:]))
