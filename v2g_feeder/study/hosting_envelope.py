@@ -83,7 +83,7 @@ def _search(folder: str) -> tuple[EnvelopePlan, EnvelopeSearch]:
 
 
 def _file(folder: str | Path, day: int) -> Path:
-    return Path(folder) / f"e{day:03d}.npz"
+    return Path(folder) / f"e{day:03d}.pickle"
 
 
 def solve_envelope_day(folder: str, day: int) -> None:

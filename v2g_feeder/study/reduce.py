@@ -87,7 +87,7 @@ class Reduced:
 
 
 class StudyReducer:
-    """Folds the solutions of a day into tables and arrays, and deletes their files."""
+    """Folds the solutions of a day into tables and arrays."""
 
     def __init__(self, study: Study, feeder: FeederStage, fleet: FleetStage, out: Path) -> None:
         self._study, self._feeder, self._fleet = study, feeder, fleet
