@@ -16,6 +16,7 @@ from typing import Final
 
 __all__ = [
     "ANY",
+    "AS_STUDIED",
     "BOUNDING_CASES",
     "NO_DRAW",
     "SPLIT_PHASES",
@@ -63,6 +64,7 @@ BOUNDING_CASES: Final = (Case.COINCIDENT_EXPORT, Case.COINCIDENT_CHARGE, Case.CO
 SPLIT_PHASES: Final = ("A", "B", "C")
 ANY: Final = "any"  # the ``criterion`` or ``season`` of rows over all of them
 WHOLE_DAY: Final = -1  # the ``hour`` of rows over all hours
+AS_STUDIED: Final = "as studied"  # the ``change`` of ramps without one
 NO_DRAW: Final = -1  # the ``draw`` of runs without chance: ``no_ev`` and the bounding cases
 
 

@@ -10,13 +10,13 @@ import opendssdirect as dss
 import pytest
 import yaml
 
-from v2g_feeder.conventions import Case
+from v2g_feeder.conventions import AS_STUDIED, Case
 from v2g_feeder.fleet import draw_vehicles
 from v2g_feeder.hosting import Conditions, ReverseMode
 from v2g_feeder.study.config import load_study
 from v2g_feeder.study.feeder_stage import prepare_feeder
 from v2g_feeder.study.fleet_stage import place_fleets
-from v2g_feeder.study.ramp import AS_STUDIED, BALANCED, ramp_of, ramps_of
+from v2g_feeder.study.ramp import BALANCED, ramp_of, ramps_of
 
 STUDY = Path(__file__).parents[2] / "studies" / "weak_end_of_line.yaml"
 MODES = [mode for mode in ReverseMode if mode not in (ReverseMode.AS_MODEL, ReverseMode.UNKNOWN)]

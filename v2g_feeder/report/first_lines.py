@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from v2g_feeder.conventions import Case
+from v2g_feeder.conventions import AS_STUDIED, Case
 from v2g_feeder.report.words import (
     amount,
     criterion_name,
@@ -42,7 +42,6 @@ __all__ = [
 _DASH: Final = "\N{EN DASH}"
 _SURE: Final = 0.95
 _WORTH_KW: Final = 0.5
-_AS_STUDIED: Final = "as studied"
 
 
 def first_lines(summary: Summary) -> list[str]:
@@ -267,7 +266,7 @@ def ramp_sentences(summary: Summary) -> list[str]:
     for row in rows:
         if "kw" in row and (_key(row) not in least or _fails(row) < _fails(least[_key(row)])):
             least[_key(row)] = row
-    own = {mode: row for (mode, change), row in least.items() if change == _AS_STUDIED}
+    own = {mode: row for (mode, change), row in least.items() if change == AS_STUDIED}
     if not own:
         return []
     first = min(own.values(), key=_fails)
@@ -288,7 +287,7 @@ def ramp_sentences(summary: Summary) -> list[str]:
         found[0] += f" {whole(first['broken_before'])} places break it without any export."
     if len(own) > 1:
         found.append(f"By reverse mode: {'; '.join(map(_mode_text, own.values()))}.")
-    for change in dict.fromkeys(change for _, change in least if change != _AS_STUDIED):
+    for change in dict.fromkeys(change for _, change in least if change != AS_STUDIED):
         bought = [
             f"{plain(mode)} {_size(own[mode])} to {_size(row)}"
             for (mode, one), row in least.items()

@@ -33,18 +33,18 @@ if TYPE_CHECKING:
     from v2g_feeder.study.feeder_stage import FeederStage
 
 __all__ = [
-    "PLACES",
     "FleetStage",
     "bounding_power",
+    "export_rating",
+    "fleet_places",
     "place_fleets",
     "premise_load",
     "prepare_fleet",
-    "rated_export",
     "runs_of",
     "shape_settings",
 ]
 
-PLACES: Final = 2  # a stream of random numbers of its own; the others are in loadshape.season
+_PLACES: Final = 2  # a stream of random numbers of its own; the others are in loadshape.season
 _NO_DRAWS: Final = 1
 _ALWAYS: Final = (Case.EXPECTED, Case.HIGH)
 
@@ -123,9 +123,7 @@ def prepare_fleet(study: Study, feeder: FeederStage) -> FleetStage:
     """
     settings = shape_settings(study, len(feeder.customers))
     vehicles = fleet_vehicles(settings)
-    rng = np.random.default_rng([study.content.seed, PLACES])
-    counts = [fleet.vehicles for fleet in settings.fleets]
-    points, of_vehicle = place_fleets(study, feeder, counts, rng)
+    points, of_vehicle = fleet_places(study, feeder)
     premise = None
     if any(policy == Policy.V2H for policy, _ in settings.runs):
         premise = premise_load(feeder, points, of_vehicle)
@@ -151,10 +149,10 @@ def prepare_fleet(study: Study, feeder: FeederStage) -> FleetStage:
     )
 
 
-def rated_export(fleet: FleetStage) -> np.ndarray:
+def export_rating(vehicles: Vehicles, of_vehicle: np.ndarray, points: int) -> np.ndarray:
     """Return the export rating of the chargers at each point, kW: of vehicles that may export."""
-    may = fleet.vehicles.permitted & fleet.vehicles.accepted
-    return by_point(fleet.of_vehicle, fleet.vehicles.export_kw * may, len(fleet.points))
+    may = vehicles.permitted & vehicles.accepted
+    return by_point(of_vehicle, vehicles.export_kw * may, points)
 
 
 def premise_load(feeder: FeederStage, points: pd.DataFrame, of_vehicle: np.ndarray) -> np.ndarray:
@@ -178,6 +176,15 @@ def premise_load(feeder: FeederStage, points: pd.DataFrame, of_vehicle: np.ndarr
 def as_stored(kw: np.ndarray) -> np.ndarray:
     """Return power as results keep it (float32), so that what is solved is what is on disk."""
     return kw.astype(np.float32).astype(float)
+
+
+def fleet_places(
+    study: Study, feeder: FeederStage, *, phases: str | None = None
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return :func:`place_fleets` as the study places its own fleets: the same every time."""
+    counts = [fleet.vehicles for fleet in study.fleets_for(len(feeder.customers))]
+    rng = np.random.default_rng([study.content.seed, _PLACES])
+    return place_fleets(study, feeder, counts, rng, phases=phases)
 
 
 def place_fleets(
@@ -243,8 +250,7 @@ def bounding_power(
 ) -> np.ndarray:
     """Return a bounding case, ``[1 or exporting phase, point, step]``."""
     charge = by_point(of_vehicle, vehicles.rated_kw, len(points))
-    may = vehicles.permitted & vehicles.accepted
-    export = by_point(of_vehicle, vehicles.export_kw * may, len(points))
+    export = export_rating(vehicles, of_vehicle, len(points))
     phases = SPLIT_PHASES if case == Case.COINCIDENT_SPLIT else SPLIT_PHASES[:1]
     return np.stack([coincident(case, points, charge, export, steps, phase) for phase in phases])
 

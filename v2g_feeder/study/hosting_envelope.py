@@ -23,7 +23,7 @@ from v2g_feeder.hosting.table import unrated_buses
 from v2g_feeder.loadshape import by_point, fleet_vehicles
 from v2g_feeder.powerflow.opendss import Runner
 from v2g_feeder.store import load_arrays, save_arrays
-from v2g_feeder.study.fleet_stage import PLACES, place_fleets, shape_settings
+from v2g_feeder.study.fleet_stage import export_rating, fleet_places, shape_settings
 from v2g_feeder.study.summary import records
 from v2g_feeder.workers import run_units
 
@@ -111,18 +111,14 @@ def fleet_points(study: Study, feeder: FeederStage) -> tuple[pd.DataFrame, np.nd
     InputError
         For a study without vehicles.
     """
-    shapes = shape_settings(study, len(feeder.customers))
-    vehicles = fleet_vehicles(shapes)
+    vehicles = fleet_vehicles(shape_settings(study, len(feeder.customers)))
     if not len(vehicles):
         message = "the study's fleets have no vehicles to give an envelope"
         raise InputError(Problem("hosting.envelope", message))
-    rng = np.random.default_rng([study.content.seed, PLACES])
-    counts = [fleet.vehicles for fleet in shapes.fleets]
-    points, of_vehicle = place_fleets(study, feeder, counts, rng)
-    may = vehicles.permitted & vehicles.accepted
-    ratings = [vehicles.export_kw * may, vehicles.rated_kw]
-    rating = np.stack([by_point(of_vehicle, kw, len(points)) for kw in ratings], axis=1)
-    return points, rating
+    points, of_vehicle = fleet_places(study, feeder)
+    export = export_rating(vehicles, of_vehicle, len(points))
+    charging = by_point(of_vehicle, vehicles.rated_kw, len(points))
+    return points, np.stack([export, charging], axis=1)
 
 
 def operating_envelopes(

@@ -18,6 +18,7 @@ from v2g_feeder.pilot import (
     stress_blocks,
     timing_summary,
 )
+from v2g_feeder.study.summary import within_hours
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -65,13 +66,14 @@ def pilot_tables(
     )
     if section.contract_kw is not None:
         credit = against_contract(credit, section.contract_kw)
+    events = _events(study, fleet)
     tables = {
         "capacity_credit": credit,
         "credit_by_size": _by_size(study, fleet, base_kw),
         "credit_by_day": _by_day(study, fleet, base_kw),
         "timing": _timing(study, fleet, base_kw),
-        "events": _events(study, fleet),
-        "delivered": _delivered(_events(study, fleet)),
+        "events": events,
+        "delivered": _delivered(events),
         "ramp": pd.DataFrame(ramp),
     }
     return {name: table for name, table in tables.items() if len(table)}
@@ -225,8 +227,7 @@ def recharging(study: Study, fleet: FleetStage, reduced: Reduced) -> list[dict[s
     bare = set(broken.loc[broken["policy"] == Policy.NO_EV, "step"])
     axis = study.calendar.table()
     hour = (axis["hour"] + axis["minute"] / 60).to_numpy()
-    start, end = study.event.start_h, study.event.end_h
-    inside = (hour >= start) & (hour < end) if start < end else (hour >= start) | (hour < end)
+    inside = within_hours(hour, study.event.start_h, study.event.end_h)
     outside = set(np.flatnonzero(~inside)) - bare
     rows = []
     for policy, case in fleet.shapes.kw:

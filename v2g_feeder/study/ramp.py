@@ -8,21 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import numpy as np
 from pydantic import Field
 
-from v2g_feeder.conventions import Criterion
+from v2g_feeder.conventions import AS_STUDIED, Criterion
 from v2g_feeder.feeder.engine import shared_engine
 from v2g_feeder.hosting import Conditions, ReverseMode
 from v2g_feeder.hosting.ramp import first_limit
-from v2g_feeder.loadshape import by_point
 from v2g_feeder.powerflow.opendss import Runner
 from v2g_feeder.screening import Screen
-from v2g_feeder.study.fleet_stage import PLACES, place_fleets
+from v2g_feeder.study.fleet_stage import export_rating, fleet_places
 from v2g_feeder.study.sections import Section
 from v2g_feeder.workers import run_units
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    import pandas as pd
 
     from v2g_feeder.feeder.model import Feeder
     from v2g_feeder.powerflow.opendss import Circuit
@@ -30,9 +27,9 @@ if TYPE_CHECKING:
     from v2g_feeder.study.config import Study
     from v2g_feeder.study.feeder_stage import FeederStage
     from v2g_feeder.study.fleet_stage import FleetStage
+    from v2g_feeder.workers import WorkerPool
 
 __all__ = [
-    "AS_STUDIED",
     "BALANCED",
     "Ramp",
     "RampSection",
@@ -41,7 +38,6 @@ __all__ = [
     "what_the_feeder_takes",
 ]
 
-AS_STUDIED: Final = "as studied"
 BALANCED: Final = "phases balanced"
 _DEADLINE_S: Final = 600.0
 
@@ -92,7 +88,7 @@ class Ramp:
 
 
 def what_the_feeder_takes(
-    study: Study, feeder: FeederStage, fleet: FleetStage, workers: int
+    study: Study, feeder: FeederStage, fleet: FleetStage, workers: int | WorkerPool
 ) -> list[dict[str, Any]]:
     """Return the first limit of a rising export, a row a day of events, mode and change.
 
@@ -146,7 +142,7 @@ def ramps_of(study: Study, feeder: FeederStage, fleet: FleetStage) -> Iterator[R
     steps = round((end_h - event.start_h) / step_hours)
     placements = {AS_STUDIED: (fleet.points, fleet.of_vehicle)}
     if asked.balanced:
-        placements[BALANCED] = _balanced(study, feeder)
+        placements[BALANCED] = fleet_places(study, feeder, phases="balanced")
     commands = {AS_STUDIED: ()} | (
         {} if asked.vreg_v is None else _moved(feeder.feeder, asked.vreg_v)
     )
@@ -165,7 +161,7 @@ def ramps_of(study: Study, feeder: FeederStage, fleet: FleetStage) -> Iterator[R
         for mode in modes:
             own = Conditions(reverse_mode=mode).commands(feeder.feeder)
             for change, (points, of_vehicle), extra in changes:
-                rating = _rating(fleet, of_vehicle, len(points))
+                rating = export_rating(fleet.vehicles, of_vehicle, len(points))
                 circuit = replace(
                     feeder.circuit,
                     commands=(*feeder.circuit.commands, *own, *extra),
@@ -198,19 +194,6 @@ def _days(study: Study, *, every: bool) -> list[int]:
         if study.has_event(days[number].season):
             found.setdefault(days[number].season, []).append(number)
     return sorted(number for group in found.values() for number in (group if every else group[:1]))
-
-
-def _rating(fleet: FleetStage, of_vehicle: np.ndarray, points: int) -> np.ndarray:
-    """Return the export rating of each point of the vehicles that may export."""
-    vehicles = fleet.vehicles
-    return by_point(of_vehicle, vehicles.export_kw * vehicles.permitted * vehicles.accepted, points)
-
-
-def _balanced(study: Study, feeder: FeederStage) -> tuple[pd.DataFrame, np.ndarray]:
-    """Return points and the point of each vehicle with all fleets balanced over the phases."""
-    counts = [fleet.vehicles for fleet in study.fleets_for(len(feeder.customers))]
-    rng = np.random.default_rng([study.content.seed, PLACES])
-    return place_fleets(study, feeder, counts, rng, phases="balanced")
 
 
 def _moved(feeder: Feeder, volts: float) -> dict[str, tuple[str, ...]]:

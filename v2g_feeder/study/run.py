@@ -12,7 +12,7 @@ from v2g_feeder.feeder.engine import engine_version
 from v2g_feeder.resume import file_inputs, finish, working_folder
 from v2g_feeder.store import claim_folder
 from v2g_feeder.study.feeder_stage import FeederStage, prepare_feeder
-from v2g_feeder.study.fleet_stage import FleetStage, prepare_fleet, rated_export
+from v2g_feeder.study.fleet_stage import FleetStage, export_rating, prepare_fleet
 from v2g_feeder.study.pilot_figures import pilot_tables
 from v2g_feeder.study.power_flow import DEADLINE_S, solve_study
 from v2g_feeder.study.protection import screen_study
@@ -90,13 +90,14 @@ def run_study(
         tell("fleet", 0, 1)
         fleet = prepare_fleet(study, feeder)
         protection = screen_study(study, feeder, fleet)
-        ramp = what_the_feeder_takes(study, feeder, fleet, workers)
+        ramp = what_the_feeder_takes(study, feeder, fleet, pool)
         pilot = pilot_tables(study, feeder, fleet, ramp)
         units_folder = working_folder(out, inputs_of(study, feeder), resume=resume)
         circuit = replace(feeder.circuit, points=fleet.points)
         control = study.content.chargers.settings()
         if control.enabled:
-            points = fleet.points.assign(export_kw=rated_export(fleet))
+            rating = export_rating(fleet.vehicles, fleet.of_vehicle, len(fleet.points))
+            points = fleet.points.assign(export_kw=rating)
             circuit = replace(circuit, points=points, chargers=control)
         write_plan(Plan(circuit, study.limits.reverse_flow_kw, fleet.kw), units_folder)
         reduced, use = solve_study(study, feeder, fleet, out, units_folder, pool, tell)

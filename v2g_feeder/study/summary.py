@@ -45,6 +45,7 @@ __all__ = [
     "shortfall_by_run",
     "study_figures",
     "summarise",
+    "within_hours",
 ]
 
 
@@ -308,11 +309,17 @@ def event_steps(study: Study) -> tuple[np.ndarray, np.ndarray]:
     on = steps["season"].map(study.has_event).to_numpy(bool)
     if export.days != "all":
         on = on & (weekend == (export.days == "weekends"))
-    inside = (hour >= start) & (hour < end)
     later = hour >= end
     if end < start:  # over midnight: its morning part is the end of the event of the day before
-        inside, later = (hour >= start) | (hour < end), (hour >= end) & (hour < start)
-    return on & inside, on & later
+        later &= hour < start
+    return on & within_hours(hour, start, end), on & later
+
+
+def within_hours(hour: np.ndarray, start_h: float, end_h: float) -> np.ndarray:
+    """Return which hours of the day lie in a window, which may go over midnight."""
+    if end_h < start_h:
+        return (hour >= start_h) | (hour < end_h)
+    return (hour >= start_h) & (hour < end_h)
 
 
 def _events(study: Study, fleet: FleetStage, reduced: Reduced) -> list[dict[str, Any]]:
