@@ -194,6 +194,9 @@ class Bounds:
             self.bounds.append(Bound(part.rows, values, sign / np.maximum(left, _LEAST_ROOM)))
         self.already = np.concatenate([*already, np.zeros(0, bool)])
         """Whether the base state breaks the limit of each place, parts one after the other."""
+        buses = np.concatenate([*(part.buses for part in parts), np.zeros(0, object)])
+        self.broken_buses = frozenset(buses[self.already])
+        """Buses with such a place."""
 
     @property
     def room(self) -> np.ndarray:

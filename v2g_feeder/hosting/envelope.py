@@ -21,7 +21,7 @@ from v2g_feeder.hosting.base import SEARCH_TOLERANCE
 from v2g_feeder.hosting.bounds import Bounds, parts_of
 from v2g_feeder.hosting.candidates import terminals
 from v2g_feeder.hosting.hunt import INVALID
-from v2g_feeder.hosting.judged import judge
+from v2g_feeder.hosting.judged import bounded_day, judge
 from v2g_feeder.powerflow.rows import WIDTH
 
 if TYPE_CHECKING:
@@ -244,10 +244,8 @@ class EnvelopeSearch:
         season
             Picks the ratings of lines.
         """
-        parts = self.parts(season)
-        wanted = sorted({part.source for part in parts})
-        base = self.grid.day(first_step, wanted, self.limits.head_unbalance_floor_a)
-        steps = [self.step(state, Bounds(parts, state.values)) for state in base]
+        day = bounded_day(self.grid, self.limits, first_step, season)
+        steps = [self.step(state, bounds) for state, bounds in day]
         names = EnvelopeFound.__dataclass_fields__
         return EnvelopeFound(
             **{name: np.array([getattr(one, name) for one in steps]) for name in names}
@@ -394,7 +392,6 @@ class EnvelopeSearch:
         already = np.zeros(2, bool)
         known = place >= 0
         already[known] = bounds.already[place[known]]
-        buses = np.concatenate([*(part.buses for part in bounds.parts), np.zeros(0, object)])
         return EnvelopeFound(
             kw=np.stack([sized(one.low, rating[:, way]) for way, one in enumerate(found)], axis=1),
             fails_at_kw=np.stack(
@@ -411,7 +408,7 @@ class EnvelopeSearch:
             already=already,
             beyond=np.array([one.beyond for one in found]),
             cuts=np.array(cuts),
-            broken=self.points["bus"].isin(set(buses[bounds.already])).to_numpy(),
+            broken=self.points["bus"].isin(bounds.broken_buses).to_numpy(),
             solves=np.array(self._solves),
         )
 

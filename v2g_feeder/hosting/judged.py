@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from v2g_feeder.hosting.bounds import read_values
+from v2g_feeder.hosting.bounds import Bounds, parts_of, read_values
 from v2g_feeder.powerflow.mixing import CONVERGED
 from v2g_feeder.powerflow.rows import WIDTH
 from v2g_feeder.powerflow.solution import Reason
 
 if TYPE_CHECKING:
     from v2g_feeder.hosting.base import BaseState, FeederInConditions
-    from v2g_feeder.hosting.bounds import Bounds
     from v2g_feeder.powerflow.batch import Bench
+    from v2g_feeder.screening import Limits
 
-__all__ = ["Judged", "judge"]
+__all__ = ["Judged", "bounded_day", "judge"]
 
 
 class Judged(NamedTuple):
@@ -38,6 +38,28 @@ class Judged(NamedTuple):
     rise: np.ndarray
     place: np.ndarray
     solves: np.ndarray
+
+
+def bounded_day(
+    grid: FeederInConditions, limits: Limits, first_step: int, season: str
+) -> list[tuple[BaseState, Bounds]]:
+    """Return the steps of a day without chargers, and what binds at each.
+
+    Parameters
+    ----------
+    grid
+        The feeder under its conditions.
+    limits
+        What must not break.
+    first_step
+        Step of the calendar at which the day begins.
+    season
+        Picks the ratings of lines.
+    """
+    parts = parts_of(grid.probe.observed, limits, season)
+    wanted = sorted({part.source for part in parts})
+    states = grid.day(first_step, wanted, limits.head_unbalance_floor_a)
+    return [(state, Bounds(parts, state.values)) for state in states]
 
 
 def judge(

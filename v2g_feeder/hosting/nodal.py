@@ -20,7 +20,7 @@ from v2g_feeder.hosting.base import SEARCH_TOLERANCE
 from v2g_feeder.hosting.bounds import Bounds, parts_of
 from v2g_feeder.hosting.candidates import SLOTS, Terminals, terminals
 from v2g_feeder.hosting.hunt import INVALID, Rules
-from v2g_feeder.hosting.judged import judge
+from v2g_feeder.hosting.judged import bounded_day, judge
 from v2g_feeder.hosting.lanes import Lanes, lanes, load, turn
 from v2g_feeder.powerflow.rows import WIDTH
 
@@ -160,14 +160,10 @@ class Nodal:
         season
             Picks the ratings of lines.
         """
-        parts = self.parts(season)
-        wanted = sorted({part.source for part in parts})
-        base = self.grid.day(first_step, wanted, self.limits.head_unbalance_floor_a)
         guess = np.full((len(self.points), 2), _FIRST_SHARE * self.search.maximum_kw)
         steps: list[Found] = []
         before = np.zeros(0)
-        for state in base:
-            bounds = Bounds(parts, state.values)
+        for state, bounds in bounded_day(self.grid, self.limits, first_step, season):
             if steps:
                 guess = _next_guess(guess, steps[-1], before, bounds.room)
             before = bounds.room
@@ -225,9 +221,7 @@ class Nodal:
         known = found.place >= 0
         if bounds.already.any():
             found.already[known] = bounds.already[found.place[known]]
-            buses = np.concatenate([part.buses for part in bounds.parts])
-            broken = set(buses[bounds.already])
-            found.already[self.points["bus"].isin(broken).to_numpy()] = True
+            found.already[self.points["bus"].isin(bounds.broken_buses).to_numpy()] = True
 
 
 def _next_guess(aims: np.ndarray, last: Found, before: np.ndarray, room: np.ndarray) -> np.ndarray:

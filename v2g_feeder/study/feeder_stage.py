@@ -28,7 +28,7 @@ from v2g_feeder.screening import Screen
 from v2g_feeder.study.solar import with_solar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from v2g_feeder.study.config import Study
@@ -84,6 +84,11 @@ class FeederStage:
     files: tuple[Path, ...]
     names: Mapping[str, str]
     step_s: float
+
+    def under(self, commands: Iterable[str]) -> FeederStage:
+        """Return the feeder with commands that the circuit runs last."""
+        circuit = replace(self.circuit, commands=(*self.circuit.commands, *commands))
+        return replace(self, circuit=circuit)
 
 
 def prepare_feeder(study: Study) -> FeederStage:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import shutil
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 import yaml
 
-from v2g_feeder.conventions import Criterion
 from v2g_feeder.errors import FeederError, UnitError
 from v2g_feeder.hosting import CAPACITY_COLUMNS, annual_minima, candidates, capacity_table
 from v2g_feeder.hosting.bounds import parts_of
@@ -39,7 +38,7 @@ from v2g_feeder.study.hosting_units import (
 )
 from v2g_feeder.study.run import begin, inputs_of
 from v2g_feeder.study.summary import records
-from v2g_feeder.study.write import manifest_of, printed
+from v2g_feeder.study.write import manifest_of, places_named, printed
 from v2g_feeder.workers import default_workers, run_units
 
 if TYPE_CHECKING:
@@ -56,10 +55,6 @@ __all__ = ["run_hosting"]
 
 _DAY_DEADLINE_S: Final = 6 * 3600.0
 _KEY: Final = ["bus", "connection", "direction"]
-_VOLTAGES: Final = (
-    Criterion.OVER_VOLTAGE, Criterion.UNDER_VOLTAGE, Criterion.SUDDEN_VOLTAGE,
-    Criterion.SLOW_VOLTAGE,
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -176,10 +171,7 @@ def _plans(study: Study, feeder: FeederStage) -> list[tuple[Conditions, HostingP
         (
             asked,
             HostingPlan(
-                circuit=replace(
-                    feeder.circuit,
-                    commands=(*feeder.circuit.commands, *conditions.commands(feeder.feeder)),
-                ),
+                circuit=feeder.under(conditions.commands(feeder.feeder)).circuit,
                 points=points,
                 conditions=conditions,
                 limits=study.limits,
@@ -321,7 +313,7 @@ def _write(
     if len(bought):
         tables["hosting_mitigation"] = bought
     for name, rows in tables.items():
-        text = csv_text(_named(rows, feeder))
+        text = csv_text(places_named(rows, feeder))
         content.add_text(name, text)
         write_text(out / f"{name}.csv", text)
     buses = feeder.feeder.buses.reset_index()
@@ -337,14 +329,3 @@ def _write(
         "mitigation": records(mitigation_summary(bought, plans[0].search)) if len(bought) else [],
         "content_sha256": content.hexdigest(),
     }
-
-
-def _named(table: pd.DataFrame, feeder: FeederStage) -> pd.DataFrame:
-    """Return a table with names as the model wrote them."""
-    if "limiting_element" not in table:
-        return printed(table, feeder)
-    place = table["limiting_element"]
-    shown = printed(table.assign(element=place, node=place), feeder)
-    at_node = table["limiting_criterion"].isin(_VOLTAGES)
-    shown["limiting_element"] = shown["node"].where(at_node, shown["element"])
-    return shown.drop(columns=["element", "node"])

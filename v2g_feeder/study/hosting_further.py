@@ -7,22 +7,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from v2g_feeder.conventions import Direction
 from v2g_feeder.hosting import Regulators
-from v2g_feeder.hosting.bounds import AT_NODES
 from v2g_feeder.report.envelope import envelope_figure
 from v2g_feeder.report.figures import svg_text
 from v2g_feeder.report.fleet_capacity import fleet_capacity_figure
 from v2g_feeder.store import ContentHash, csv_text, write_text
 from v2g_feeder.study.hosting_envelope import operating_envelopes
 from v2g_feeder.study.hosting_fleet import fleet_capacity
-from v2g_feeder.study.write import printed
+from v2g_feeder.study.write import places_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from v2g_feeder.hosting import Conditions
     from v2g_feeder.study.config import Study
     from v2g_feeder.study.feeder_stage import FeederStage
 
@@ -85,28 +82,24 @@ def further_answers(
         settings = section.fleet.settings()
         free = dict.fromkeys(replace(one, regulators=Regulators.FREE) for one in every)
         for conditions in free:
+            conditioned = feeder.under(conditions.commands(feeder.feeder))
             found, summary = fleet_capacity(
-                study, _under(conditions, feeder), settings, folder, workers=workers, tell=tell
+                study, conditioned, settings, folder, workers=workers, tell=tell
             )
             figure = svg_text(fleet_capacity_figure(found["hosting_fleet"], settings.thresholds))
             answers.add("fleet_capacity", conditions.words(), found, summary, figure)
     if section.envelope is not None:
         envelope = section.envelope.settings()
         for conditions in every:
+            conditioned = feeder.under(conditions.commands(feeder.feeder))
             table, summary = operating_envelopes(
-                study, _under(conditions, feeder), conditions, envelope, folder,
+                study, conditioned, conditions, envelope, folder,
                 workers=workers, tell=tell,
             )  # fmt: skip
             rating = summary["rating_kw"]
             figure = svg_text(envelope_figure(table, (rating["import"], rating["export"])))
             answers.add("envelopes", conditions.words(), {"envelopes": table}, summary, figure)
     return _written(answers, feeder, out, content_sha256) if answers.summary else {}
-
-
-def _under(conditions: Conditions, feeder: FeederStage) -> FeederStage:
-    """Return a feeder under conditions."""
-    commands = (*feeder.circuit.commands, *conditions.commands(feeder.feeder))
-    return replace(feeder, circuit=replace(feeder.circuit, commands=commands))
 
 
 def _written(
@@ -116,22 +109,9 @@ def _written(
     content = ContentHash()
     content.add_text("hosting", content_sha256)
     for name, parts in answers.tables.items():
-        text = csv_text(_named(pd.concat(parts, ignore_index=True), feeder))
+        text = csv_text(places_named(pd.concat(parts, ignore_index=True), feeder))
         content.add_text(name, text)
         write_text(out / f"{name}.csv", text)
     for name, text in answers.figures.items():
         write_text(out / "figures" / f"{name}.svg", text)
     return answers.summary | {"content_sha256": content.hexdigest()}
-
-
-def _named(table: pd.DataFrame, feeder: FeederStage) -> pd.DataFrame:
-    """Return a table with names as the model wrote them."""
-    shown = printed(table, feeder)
-    for way in Direction:
-        element = f"{way}_element"
-        if element in table:
-            names = table.assign(element=table[element], node=table[element])
-            as_written = printed(names, feeder)
-            at_node = table[f"{way}_criterion"].isin(AT_NODES)
-            shown[element] = as_written["node"].where(at_node, as_written["element"])
-    return shown

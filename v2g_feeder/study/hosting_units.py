@@ -13,6 +13,7 @@ import pandas as pd
 
 from v2g_feeder.feeder.engine import shared_engine
 from v2g_feeder.hosting.base import FeederInConditions
+from v2g_feeder.hosting.judged import bounded_day
 from v2g_feeder.hosting.nodal import Found, Nodal
 from v2g_feeder.hosting.recheck import Recheck, Verdict
 from v2g_feeder.powerflow.opendss import Runner
@@ -130,9 +131,9 @@ def _recheck(folder: str) -> Recheck:
 def _base(folder: str, day: int) -> list[BaseState]:
     """Return the base states of a day."""
     plan, nodal = _nodal(folder)
-    sources = sorted({part.source for part in nodal.parts(plan.seasons[day])})
     first = day * plan.circuit.steps_per_day
-    return nodal.grid.day(first, sources, plan.limits.head_unbalance_floor_a)
+    found = bounded_day(nodal.grid, plan.limits, first, plan.seasons[day])
+    return [state for state, _ in found]
 
 
 def check_day(folder: str, day: int, rows: pd.DataFrame) -> None:

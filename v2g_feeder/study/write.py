@@ -16,6 +16,7 @@ import yaml
 import v2g_feeder
 from v2g_feeder.conventions import BOUNDING_CASES, Case, Policy
 from v2g_feeder.feeder.engine import engine_version
+from v2g_feeder.hosting.bounds import AT_NODES
 from v2g_feeder.report.html import write_report
 from v2g_feeder.store import csv_text, file_sha256, write_json, write_text
 from v2g_feeder.study.package import export_case, write_parts
@@ -35,7 +36,9 @@ if TYPE_CHECKING:
     from v2g_feeder.study.power_flow import EngineUse
     from v2g_feeder.study.reduce import Reduced
 
-__all__ = ["exported_first", "manifest_of", "printed", "write_results"]
+__all__ = ["exported_first", "manifest_of", "places_named", "printed", "write_results"]
+
+_LIMITS: Final = ("limiting", "import", "export")  # whose place a table of capacities may name
 
 _PACKAGES: Final = (
     "opendssdirect.py",
@@ -115,6 +118,18 @@ def printed(table: pd.DataFrame, feeder: FeederStage) -> pd.DataFrame:
             shown[column] = _mapped(shown[column], lambda name: names.get(name.lower(), name))
     if "node" in shown:
         shown["node"] = _mapped(shown["node"], lambda node: _node(node, names))
+    return shown
+
+
+def places_named(table: pd.DataFrame, feeder: FeederStage) -> pd.DataFrame:
+    """Return a table of capacities as the model wrote its names, those of limiting places too."""
+    shown = printed(table, feeder)
+    for limit in _LIMITS:
+        place = f"{limit}_element"
+        if place in table:
+            named = printed(table.assign(element=table[place], node=table[place]), feeder)
+            at_node = table[f"{limit}_criterion"].isin(AT_NODES)
+            shown[place] = named["node"].where(at_node, named["element"])
     return shown
 
 
