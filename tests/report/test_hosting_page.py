@@ -13,12 +13,14 @@ from matplotlib.collections import LineCollection, PathCollection
 from v2g_feeder.errors import InputError
 from v2g_feeder.report.figures import new_figure
 from v2g_feeder.report.geojson import capacity_geojson
+from v2g_feeder.report.hosting_envelope import envelope_part
 from v2g_feeder.report.hosting_figures import (
     KW_EDGES,
     CapacityPicture,
     draw_capacity_heat,
     draw_capacity_map,
 )
+from v2g_feeder.report.hosting_fleet import fleet_part
 from v2g_feeder.report.hosting_page import write_hosting_page
 from v2g_feeder.report.layout import place_buses
 from v2g_feeder.report.rebuild import rebuild
@@ -172,3 +174,128 @@ def test_without_coordinates_there_is_no_map(tmp_path: Path) -> None:
     (tmp_path / "buses.csv").unlink()
     with pytest.raises(InputError, match=r"buses\.csv"):
         write_hosting_page(tmp_path)
+
+
+def fleet_tables() -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:
+    """A fleet of 10, 20 and 40 vehicles that breaks a thermal limit at 18:00, 1, 3 and 4 of 4."""
+    share = {10: 0.25, 20: 0.75, 40: 1.0}
+    curve = pd.DataFrame(
+        [
+            {
+                "policy": "managed", "case": "high", "criterion": criterion, "season": season,
+                "hour": hour, "size": size, "draws": 4, "violating": round(4 * share[size]),
+                "unknown": 0, "probability": share[size], "low": 0.0, "high": 1.0,
+                "conditions": TOP,
+            }
+            for criterion in ("any", "thermal") for season in ("any", "winter")
+            for hour in (-1, 18) for size in share
+        ]
+    )  # fmt: skip
+    key = {"policy": "managed", "case": "high", "status": "limited"}
+    half = {"threshold": 0.5, "size": 10.0, "passes_at": 20.0, "low": 0.0}
+    every = [
+        key | half | {"criterion": criterion, "season": season, "hour": hour, "high": None}
+        for criterion in ("any", "thermal") for season in ("any", "winter") for hour in (-1, 18)
+    ]  # fmt: skip
+    part = {
+        "conditions": TOP, "solved_sizes": [10, 20, 40], "draws_needed": {"0.5": 5},
+        "settings": {"draws": 4, "confidence": 0.9, "thresholds": [0.5]}, "counted": "new ones",
+        "rating_unknown": 2, "draws_unknown": 0,
+        "sizes": [row | {"breaks_first": ["thermal"]} for row in every if row["hour"] == -1],
+    }  # fmt: skip
+    return part, curve, pd.DataFrame(every).assign(conditions=TOP)
+
+
+def envelope_tables() -> tuple[dict[str, Any], pd.DataFrame]:
+    """Two points by 24 hours: 4 and 6 kW to charge, half of it at 7:00; only the second exports."""
+    rows = [
+        {
+            "point": point, "bus": bus, "connection": "A", "phase": "A", "step": hour,
+            "season": "winter", "month": 1, "day_type": "weekday", "hour": hour, "minute": 0,
+            "import_kw": size * (0.5 if hour == 7 else 1.0), "import_fails_at_kw": np.nan,
+            "import_criterion": "thermal" if hour == 7 else "",
+            "import_element": "Line.Long" if hour == 7 else "",
+            "import_vertex": "all import" if hour == 7 else "",
+            "import_status": "limited" if hour == 7 else "censored",
+            "export_kw": 3.0 * point if hour else np.nan, "export_fails_at_kw": np.nan,
+            "export_criterion": "", "export_element": "", "export_vertex": "",
+            "export_status": "censored" if hour else "unknown", "conditions": LOCKED,
+        }
+        for point, (bus, size) in enumerate((("B1", 4.0), ("B2", 6.0))) for hour in range(24)
+    ]  # fmt: skip
+    part = {
+        "conditions": LOCKED, "points": 2, "steps": 24, "steps_cut_by_inner_points": 1,
+        "rating_kw": {"import": 10.0, "export": 3.0}, "vertices": ["all import"],
+        "settings": {"allocation": "proportional", "inner_points": 50},
+        "status": {"import": {"limited": 2, "censored": 46}, "export": {"censored": 48}},
+    }  # fmt: skip
+    return part, pd.DataFrame(rows)
+
+
+def test_fleet_capacity_is_on_the_page_with_its_interval_and_conditions(tmp_path: Path) -> None:
+    folder = made_folder(tmp_path)
+    part, curve, sizes = fleet_tables()
+    summary = json.loads((folder / "summary.json").read_text("utf-8"))
+    (folder / "summary.json").write_text(json.dumps(summary | {"fleet_capacity": [part]}), "utf-8")
+    curve.to_csv(folder / "hosting_fleet.csv", index=False)
+    with pytest.raises(InputError, match=r"hosting_fleet_sizes\.csv"):
+        rebuild(folder)
+    sizes.to_csv(folder / "hosting_fleet_sizes.csv", index=False)
+    text = rebuild(folder).read_text("utf-8")
+    assert text.count("between 10 and 20 vehicles (interval 0 to over 40; managed, high") == 2
+    row = (
+        "<td>any limit</td><td class='n'>50 %</td><td class='n'>10</td><td class='n'>20</td>"
+        "<td class='n'>0 to over 40</td>"
+    ).replace("'", '"')
+    assert text.count(row) == 3  # over all; in winter; in winter at 18:00
+    assert "<td>winter</td><td>18:00</td><td>any limit</td>" in text
+    for words in ("Too few draws for 50 %", "from 5 draws on", "2 elements of unknown rating"):
+        assert words in text
+    assert "managed, high" in (tmp_path / "figures" / "fleet_capacity.svg").read_text().lower()
+
+
+def test_envelopes_are_on_the_page_with_the_place_that_limits(tmp_path: Path) -> None:
+    folder = made_folder(tmp_path)
+    part, table = envelope_tables()
+    summary = json.loads((folder / "summary.json").read_text("utf-8"))
+    both = summary | {"envelopes": [part, part | {"conditions": TOP}]}
+    (folder / "summary.json").write_text(json.dumps(both), "utf-8")
+    every = pd.concat([table, table.assign(conditions=TOP)])
+    every.to_csv(folder / "envelopes.csv", index=False)
+    text = rebuild(folder).read_text("utf-8").replace("\N{NO-BREAK SPACE}", " ")
+    least = "charging 5 kW of 10 kW in its least hour (winter weekday 07:00, thermal at Line.Long)"
+    assert text.count(least) == 4  # of each conditions, on the first screen and in its section
+    assert "1 steps have no valid solution" in text
+    least = '<th scope="row">winter weekday 07:00</th><td>charging</td><td class="n">5</td>'
+    assert least + '<td class="n">50</td><td class="n">2 to 3</td><td>thermal</td>' in text
+    assert text.index(least) < text.index('<th scope="row">winter weekday 06:00</th>')
+    unknown = '<th scope="row">winter weekday 00:00</th><td>export</td><td class="n">\N{EN DASH}'
+    assert unknown in text
+    point = '<th scope="row">B2</th><td>A</td><td class="n">3</td><td>winter weekday 01:00</td>'
+    assert point + '<td class="n">3</td><td class="n">3</td><td>winter weekday 07:00</td>' in text
+    assert {path.name for path in (tmp_path / "figures").glob("envelopes*")} == {
+        "envelopes.svg", "envelopes_2.svg",
+    }  # fmt: skip
+
+
+def test_without_a_solution_or_a_charger_the_envelope_says_so() -> None:
+    part, table = envelope_tables()
+    nothing = table.assign(import_kw=np.nan, import_status="unknown", export_kw=0.0)
+    said = envelope_part([part | {"rating_kw": {"import": 10.0, "export": 0.0}}], nothing)
+    assert (
+        "export has no charger; charging is unknown, no step has a solution" in said["headline"][0]
+    )
+    assert [row["way"] for row in said["totals"]] == ["export"]
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [("censored", "is not passed up to 40 vehicles"), ("unknown", "a size has no valid solution")],
+)
+def test_a_share_that_is_not_passed_is_no_capacity(status: str, words: str) -> None:
+    part, curve, sizes = fleet_tables()
+    rows = [row | {"passes_at": None, "status": status} for row in part["sizes"]]
+    found = fleet_part([part | {"sizes": rows}], curve, sizes.assign(passes_at=np.nan))
+    assert words in found["headline"][0]
+    assert not found["hours"]
+    assert found["sizes"][0]["passes_at"] == ("over 40" if status == "censored" else "unknown")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["draw_envelope", "envelope_figure"]
 
 _COLUMNS: Final = 4
+_WIDTH: Final = 10.8  # inches, whatever the panels: the page shows every figure at its full width
 _IMPORT, _EXPORT = "#009e73", "#0072b2"
 
 
@@ -74,7 +75,7 @@ def envelope_figure(table: pd.DataFrame, rating_kw: tuple[float, float] | None =
     days = list(dict.fromkeys(zip(table["season"], table["day_type"], strict=True)))
     columns = min(_COLUMNS, len(days))
     rows = math.ceil(len(days) / columns)
-    figure = new_figure(max(2.6 * columns + 0.4, 4.2), 2.1 * rows + 0.4)
+    figure = new_figure(_WIDTH, 2.1 * rows + 0.4)
     panels = np.atleast_1d(figure.subplots(rows, columns, sharex=True, sharey=True)).ravel()
     for ax, (season, day_type) in zip(panels, days, strict=False):
         mine = table[(table["season"] == season) & (table["day_type"] == day_type)]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["draw_violation_curve", "fleet_capacity_figure"]
 
 _COLUMNS: Final = 3
+_WIDTH: Final = 9.3  # inches, whatever the panels: the page shows every figure at its full width
 _LINES: Final = (
     ("#0072b2", "--"), ("#d55e00", "-."), ("#009e73", ":"), ("#cc79a7", "--"), ("#e69f00", "-."),
     ("#56b4e9", ":"),
@@ -73,9 +74,9 @@ def fleet_capacity_figure(curve: pd.DataFrame, thresholds: Sequence[float] = ())
     """
     whole = curve[(curve["season"] == ANY) & (curve["hour"] == WHOLE_DAY)]
     runs = list(dict.fromkeys(zip(whole["policy"], whole["case"], strict=True)))
-    columns = min(_COLUMNS, len(runs))
+    columns = min(_COLUMNS if len(runs) != 4 else 2, len(runs))
     rows = math.ceil(len(runs) / columns)
-    figure = new_figure(max(3.1 * columns, 4.2), 2.5 * rows + 0.4)
+    figure = new_figure(_WIDTH, 2.5 * rows + 0.4)
     panels = np.atleast_1d(figure.subplots(rows, columns, sharex=True, sharey=True)).ravel()
     handles: dict[str, Artist] = {}
     for ax, (policy, case) in zip(panels, runs, strict=False):

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 
-from v2g_feeder.errors import InputError, Problem
 from v2g_feeder.report.charts import Chart
 from v2g_feeder.report.figures import new_figure, svg_text
 from v2g_feeder.report.geojson import capacity_geojson
+from v2g_feeder.report.hosting_envelope import envelope_part
 from v2g_feeder.report.hosting_figures import CapacityPicture, draw_capacity_heat, draw_capacity_map
+from v2g_feeder.report.hosting_fleet import fleet_part
 from v2g_feeder.report.layout import place_buses
 from v2g_feeder.report.page import embedded, environment
 from v2g_feeder.report.places import when
-from v2g_feeder.report.words import amount, criterion_name, kw, plain
+from v2g_feeder.report.reading import check_files, read_records
+from v2g_feeder.report.words import WAYS, amount, criterion_name, kw, plain
 from v2g_feeder.store import write_text
 
 if TYPE_CHECKING:
@@ -26,11 +27,17 @@ if TYPE_CHECKING:
 __all__ = ["write_hosting_page"]
 
 _TABLES: Final = ("hosting_capacity", "hosting_minima", "buses")
-_TEXT: Final = ("bus", "parent", "connection", "limiting_element", "season", "day_type")
+_TEXT: Final = (
+    "bus", "parent", "connection", "limiting_element", "import_element", "export_element", "season",
+    "day_type",
+)  # fmt: skip
 _MOST_ROWS: Final = 60  # buses of a heat map: those of least capacity
 _MOST_LISTED: Final = 500
 _NAMED: Final = 3
-_WAYS: Final = {"export": "export", "import": "charging"}
+_FURTHER: Final = {  # further tables by the part of the summary that says they are there
+    "fleet_capacity": ("hosting_fleet", "hosting_fleet_sizes"),
+    "envelopes": ("envelopes",),
+}
 
 
 def write_hosting_page(folder: Path) -> Path:
@@ -41,15 +48,11 @@ def write_hosting_page(folder: Path) -> Path:
     InputError
         If files are missing.
     """
-    files = ["summary.json", "manifest.json", *(f"{name}.csv" for name in _TABLES)]
-    missing = [name for name in files if not (folder / name).is_file()]
-    if missing:
-        raise InputError(
-            [Problem(str(folder / name), "is missing", "run it again") for name in missing]
-        )
-    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    tables = {name: _table(folder / f"{name}.csv") for name in _TABLES}
+    summary, manifest = read_records(folder)
+    further = [name for part in _FURTHER if summary.get(part) for name in _FURTHER[part]]
+    names = [*_TABLES, *further]
+    check_files(folder, [f"{name}.csv" for name in names])
+    tables = {name: _table(folder / f"{name}.csv") for name in names}
     groups = _charts(tables)
     for group, charts in groups.items():
         for chart in charts:
@@ -60,6 +63,7 @@ def write_hosting_page(folder: Path) -> Path:
         write_text(folder / "map.geojson", places)
     context = _context(summary, tables["hosting_minima"]) | {
         "manifest": manifest,
+        "further": _further(folder, summary, tables),
         "has_map": places is not None,
         "charts": {
             name: embedded(charts, charts[0].key if charts else "")
@@ -69,6 +73,24 @@ def write_hosting_page(folder: Path) -> Path:
     path = folder / "hosting.html"
     write_text(path, environment().get_template("hosting.html.j2").render(context))
     return path
+
+
+def _further(
+    folder: Path, summary: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]
+) -> dict[str, dict[str, Any]]:
+    """Return what the page says of fleets and envelopes, if they were asked for."""
+    parts: dict[str, dict[str, Any]] = {}
+    if summary.get("fleet_capacity"):
+        both = (tables[name] for name in _FURTHER["fleet_capacity"])
+        parts["fleet_capacity"] = fleet_part(summary["fleet_capacity"], *both)
+    if summary.get("envelopes"):
+        parts["envelopes"] = envelope_part(summary["envelopes"], tables["envelopes"])
+    for name, part in parts.items():
+        for number, chart in enumerate(part["charts"], 1):
+            ending = "" if number == 1 else f"_{number}"
+            write_text(folder / "figures" / f"{name}{ending}.svg", chart.svg)
+        part["charts"] = embedded(part["charts"], part["charts"][0].key)
+    return parts
 
 
 def _table(path: Path) -> pd.DataFrame:
@@ -82,7 +104,7 @@ def _charts(tables: Mapping[str, pd.DataFrame]) -> dict[str, list[Chart]]:
     found: dict[str, list[Chart]] = {"feeder": [], "buses": [], "seasons": []}
     conditions = list(dict.fromkeys(minima["conditions"]))
     for number, name in enumerate(conditions):
-        for direction, way in _WAYS.items():
+        for direction, way in WAYS.items():
             least = _widest(minima, name, direction)
             rows = _widest(table, name, direction)
             if least.empty:
@@ -158,15 +180,15 @@ def _context(summary: Mapping[str, Any], minima: pd.DataFrame) -> dict[str, Any]
         "summary": summary,
         "headline": _headline(summary),
         "capacity": [
-            row | {"way": _WAYS[row["direction"]], "limit": criterion_name(row["limiting"])}
+            row | {"way": WAYS[row["direction"]], "limit": criterion_name(row["limiting"])}
             for row in summary["capacity"]
         ],
-        "ranges": [row | {"way": _WAYS[row["direction"]]} for row in summary["range"]],
+        "ranges": [row | {"way": WAYS[row["direction"]]} for row in summary["range"]],
         "limiting": _limiting(summary["limiting"]),
         "minima": [_minimum(row) for row in listed.to_dict("records")],
         "more_minima": len(minima) - len(listed),
         "mitigation": [
-            row | {"way": _WAYS[row["direction"]]} for row in summary.get("mitigation", [])
+            row | {"way": WAYS[row["direction"]]} for row in summary.get("mitigation", [])
         ],
         "most_rows": _MOST_ROWS,
         "not_searched": [criterion_name(name) for name in summary["not_searched"]],
@@ -177,7 +199,7 @@ def _headline(summary: Mapping[str, Any]) -> str:
     """Return the answer in a sentence: the median and the worst bus under the first conditions."""
     first = summary["capacity"][0]["conditions"] if summary["capacity"] else ""
     parts = []
-    for direction, way in _WAYS.items():
+    for direction, way in WAYS.items():
         rows = [
             row
             for row in summary["capacity"]
@@ -198,7 +220,7 @@ def _limiting(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     found = [
         {
             "conditions": row["conditions"],
-            "way": _WAYS[row["direction"]],
+            "way": WAYS[row["direction"]],
             "limit": criterion_name(row["limiting_criterion"]) or "none",
             "status": plain(row["status"]),
             "answers": row["answers"],
@@ -216,7 +238,7 @@ def _minimum(row: Mapping[str, Any]) -> dict[str, str]:
     return {
         "bus": str(row["bus"]),
         "connection": str(row["connection"]),
-        "way": _WAYS[row["direction"]],
+        "way": WAYS[row["direction"]],
         "kw": amount(row["kw"]),
         "when": when(row),
         "limit": "none" if pd.isna(limit) else criterion_name(str(limit)),

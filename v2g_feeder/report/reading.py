@@ -18,15 +18,16 @@ from v2g_feeder.screening import HOURLY_COLUMNS, VIOLATION_COLUMNS
 from v2g_feeder.store import SCHEMA_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-__all__ = ["Result", "Run", "read_result"]
+__all__ = ["Result", "Run", "check_files", "read_records", "read_result"]
 
 Run = tuple[str, str]
 """Policy and case."""
 
-_FILES: Final = ("summary.json", "manifest.json", "violations.csv", "hourly.csv", "results.nc")
+_RECORDS: Final = ("summary.json", "manifest.json")
+_FILES: Final = (*_RECORDS, "violations.csv", "hourly.csv", "results.nc")
 _LABELS: Final = ("policy", "case", "season", "day_type", "criterion", "effect", "unit", "phase")
 _NAMES: Final = ("element", "bus", "node", "worst_element")
 
@@ -115,6 +116,30 @@ class Result:
         return np.stack([values, values])
 
 
+def check_files(folder: Path, names: Iterable[str]) -> None:
+    """Raise :class:`~v2g_feeder.errors.InputError` that names all files a folder does not have."""
+    problems = [
+        Problem(str(folder / name), "is missing", "run it again")
+        for name in names
+        if not (folder / name).is_file()
+    ]
+    if problems:
+        raise InputError(problems)
+
+
+def read_records(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the contents of ``summary.json`` and ``manifest.json`` of a result folder.
+
+    Raises
+    ------
+    InputError
+        If one is missing.
+    """
+    check_files(folder, _RECORDS)
+    summary, manifest = (json.loads((folder / name).read_text("utf-8")) for name in _RECORDS)
+    return summary, manifest
+
+
 def read_result(folder: Path) -> Result:
     """Read a result folder.
 
@@ -123,14 +148,8 @@ def read_result(folder: Path) -> Result:
     InputError
         If files are missing, or were written in a layout that this version does not know.
     """
-    problems = [
-        Problem(str(folder / name), "is missing", "run the study again")
-        for name in _FILES
-        if not (folder / name).is_file()
-    ]
-    if problems:
-        raise InputError(problems)
-    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    check_files(folder, _FILES)
+    summary, manifest = read_records(folder)
     if summary.get("schema_version") != SCHEMA_VERSION:
         found = summary.get("schema_version")
         raise InputError(
@@ -144,7 +163,7 @@ def read_result(folder: Path) -> Result:
         return Result(
             folder=folder,
             summary=summary,
-            manifest=json.loads((folder / "manifest.json").read_text(encoding="utf-8")),
+            manifest=manifest,
             violations=_table(folder / "violations.csv", VIOLATION_COLUMNS),
             hourly=_table(folder / "hourly.csv", HOURLY_COLUMNS),
             arrays=arrays,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from v2g_feeder.errors import InputError, Problem
 from v2g_feeder.report.charts import Chart, ledger_drawing, ledger_run
 from v2g_feeder.report.page import MARKS, embedded, environment
+from v2g_feeder.report.reading import check_files, read_records
 from v2g_feeder.report.shapes_answer import event_sentences, shapes_headline, shown_case
 from v2g_feeder.report.shapes_charts import (
     diversity_chart,
@@ -56,14 +55,8 @@ def write_shapes_page(folder: Path) -> Path:
     InputError
         If files are missing.
     """
-    files = ["summary.json", "manifest.json", *(f"{name}.csv" for name in _TABLES)]
-    missing = [name for name in files if not (folder / name).is_file()]
-    if missing:
-        raise InputError(
-            [Problem(str(folder / name), "is missing", "run it again") for name in missing]
-        )
-    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    check_files(folder, ["summary.json", "manifest.json", *(f"{name}.csv" for name in _TABLES)])
+    summary, manifest = read_records(folder)
     tables = {name: _table(folder / f"{name}.csv") for name in _TABLES}
     groups = _charts(summary, tables)
     for group, charts in groups.items():

@@ -14,6 +14,7 @@ __all__ = [
     "CRITERION",
     "FILTERS",
     "LEDGER",
+    "WAYS",
     "amount",
     "criterion_name",
     "day_name",
@@ -93,6 +94,9 @@ LEDGER: Final = {
     "available_1h": "Available 1 h, not used",
     "exported": "Exported",
 }
+
+WAYS: Final = {"export": "export", "import": "charging"}
+"""Directions of a capacity in words."""
 
 
 def plain(name: str) -> str:

@@ -1,4 +1,4 @@
-"""The answers beside nodal capacity that a study may ask for: tables, figures, summary."""
+"""The answers beside nodal capacity that a study may ask for: tables, summary."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from v2g_feeder.hosting import Regulators
-from v2g_feeder.report.envelope import envelope_figure
-from v2g_feeder.report.figures import svg_text
-from v2g_feeder.report.fleet_capacity import fleet_capacity_figure
 from v2g_feeder.store import ContentHash, csv_text, write_text
 from v2g_feeder.study.hosting_envelope import operating_envelopes
 from v2g_feeder.study.hosting_fleet import fleet_capacity
@@ -30,21 +27,16 @@ _FOLDER: Final = ".further"
 
 @dataclass
 class _Answers:
-    """What is written: tables by name, parts of the summary, figures as SVG."""
+    """What is written: tables by name, parts of the summary."""
 
     tables: dict[str, list[pd.DataFrame]] = field(default_factory=dict)
     summary: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    figures: dict[str, str] = field(default_factory=dict)
 
-    def add(
-        self, name: str, words: str, found: Mapping[str, Any], summary: dict[str, Any], figure: str
-    ) -> None:
+    def add(self, name: str, words: str, found: Mapping[str, Any], summary: dict[str, Any]) -> None:
         """Take the answer under one set of conditions."""
         for table, rows in found.items():
             self.tables.setdefault(table, []).append(rows.assign(conditions=words))
-        parts = self.summary.setdefault(name, [])
-        parts.append({"conditions": words} | summary)
-        self.figures[name if len(parts) == 1 else f"{name}_{len(parts)}"] = figure
+        self.summary.setdefault(name, []).append({"conditions": words} | summary)
 
 
 def further_answers(
@@ -86,8 +78,7 @@ def further_answers(
             found, summary = fleet_capacity(
                 study, conditioned, settings, folder, workers=workers, tell=tell
             )
-            figure = svg_text(fleet_capacity_figure(found["hosting_fleet"], settings.thresholds))
-            answers.add("fleet_capacity", conditions.words(), found, summary, figure)
+            answers.add("fleet_capacity", conditions.words(), found, summary)
     if section.envelope is not None:
         envelope = section.envelope.settings()
         for conditions in every:
@@ -96,22 +87,18 @@ def further_answers(
                 study, conditioned, conditions, envelope, folder,
                 workers=workers, tell=tell,
             )  # fmt: skip
-            rating = summary["rating_kw"]
-            figure = svg_text(envelope_figure(table, (rating["import"], rating["export"])))
-            answers.add("envelopes", conditions.words(), {"envelopes": table}, summary, figure)
+            answers.add("envelopes", conditions.words(), {"envelopes": table}, summary)
     return _written(answers, feeder, out, content_sha256) if answers.summary else {}
 
 
 def _written(
     answers: _Answers, feeder: FeederStage, out: Path, content_sha256: str
 ) -> dict[str, Any]:
-    """Write tables and figures; return what the summary says."""
+    """Write tables; return what the summary says."""
     content = ContentHash()
     content.add_text("hosting", content_sha256)
     for name, parts in answers.tables.items():
         text = csv_text(places_named(pd.concat(parts, ignore_index=True), feeder))
         content.add_text(name, text)
         write_text(out / f"{name}.csv", text)
-    for name, text in answers.figures.items():
-        write_text(out / "figures" / f"{name}.svg", text)
     return answers.summary | {"content_sha256": content.hexdigest()}
