@@ -16,16 +16,24 @@ from v2g_feeder.feeder.engine import shared_engine
 from v2g_feeder.feeder.library import resolve_model
 from v2g_feeder.feeder.model import read_feeder
 from v2g_feeder.hosting import Search
-from v2g_feeder.hosting.mitigation import Measure, best_hours, bought, other_phase
+from v2g_feeder.hosting.mitigation import (
+    LOST_COLUMNS,
+    Measure,
+    best_hours,
+    bought,
+    lost,
+    other_phase,
+)
 from v2g_feeder.study.config import load_study
 from v2g_feeder.study.hosting_mitigation import mitigation_summary
 
 LOCKED = "regulators locked"
+LOST = list(LOST_COLUMNS)
 
 
 def minima(rows):
     names = ["bus", "connection", "direction", "kw"]
-    return pd.DataFrame(rows, columns=names).assign(conditions=LOCKED)
+    return pd.DataFrame(rows, columns=names).assign(status="limited", conditions=LOCKED)
 
 
 def test_the_best_phase_of_a_bus_takes_the_place_of_each():
@@ -48,18 +56,21 @@ def test_the_best_phase_of_a_bus_takes_the_place_of_each():
 def test_managed_charging_takes_the_best_hours_of_the_worst_day(hours, kw):
     sizes = {0: [10.0, 50.0, 20.0, 60.0], 1: [30.0, 10.0, 40.0, 20.0]}
     rows = [
-        {"bus": "b", "connection": "A", "direction": way, "kw": size, "day": day}
+        {"bus": "b", "connection": "A", "direction": way, "kw": size, "day": day,
+         "status": "censored" if size == kw else "limited"}
         for way in ("import", "export")
         for day, of_day in sizes.items()
         for size in of_day
-    ]
+    ]  # fmt: skip
     found = best_hours(pd.DataFrame(rows), hours, step_hours=0.5)
+    assert found["status"].tolist() == ["censored"]
     assert found["direction"].tolist() == ["import"]
     assert found["kw"].tolist() == [kw]
 
 
 def test_a_day_with_an_unknown_step_has_no_best_hours():
-    rows = {"bus": "b", "connection": "A", "direction": "import", "kw": [1.0, np.nan], "day": 0}
+    rows = {"bus": "b", "connection": "A", "direction": "import", "kw": [1.0, np.nan], "day": 0,
+            "status": ["limited", "unknown"]}  # fmt: skip
     assert best_hours(pd.DataFrame(rows), 1.0, 1.0)["kw"].isna().all()
 
 
@@ -70,6 +81,23 @@ def test_what_lies_within_the_tolerance_is_not_bought():
     assert (row["buses_more"], row["buses_less"]) == (0, 1)
     assert (row["bus_of_most"], row["most_bought_kw"]) == ("a", 4.0)
     assert row["bought_kw_median"] == -8.0
+
+
+def test_what_is_curtailed_is_added_up_over_the_calendar():
+    rows = [
+        ("b", "A", 0, 100.0, 0.0), ("b", "A", 1, 100.0, 30.0), ("b", "A", 2, 100.0, 10.0),
+        ("b", "A", 3, 100.0, np.nan), ("c", "A", 0, 0.0, 0.0),
+    ]  # fmt: skip
+    columns = ["bus", "connection", "step", "kw", "curtailed_kw"]
+    found = lost(pd.DataFrame(rows, columns=columns), step_hours=0.5).set_index("bus")
+    assert found.loc["b", LOST].tolist() == [150.0, 20.0, 30.0, 1.0]
+    assert found.loc["c", LOST].tolist() == [0.0, 0.0, 0.0, 0.0]
+    before = minima([("b", "A", "export", 60.0), ("b", "A", "import", 60.0)])
+    after = before.assign(kw=100.0, status="censored", with_it="")
+    after = after.merge(found.reset_index(), how="left")
+    (row, *_) = mitigation_summary(bought(before, after, "x"), Search()).to_dict("records")
+    assert (row["buses_censored"], row["bought_kw_median"]) == (1, 40.0)
+    assert row["curtailed_share_median"] == row["curtailed_share_most"] == pytest.approx(2 / 15)
 
 
 @pytest.mark.parametrize(
@@ -102,6 +130,7 @@ STUDY = {
             {"name": "phase", "other_phase": True},
             {"name": "managed", "charging_hours": 6.0},
             {"name": "vars", "volt_var": True},
+            {"name": "watts", "volt_watt": True},
         ],
     },
 }  # fmt: skip
@@ -119,7 +148,9 @@ def test_one_table_of_all_measures(tmp_path):
     result = CliRunner().invoke(main, [*command, "--workers", "1"])
     assert result.exit_code == 0, result.output
     table = pd.read_csv(tmp_path / "out" / "hosting_mitigation.csv", dtype={"bus": str})
-    assert list(table["measure"].unique()) == ["larger", "set-point", "phase", "managed", "vars"]
+    assert list(table["measure"].unique()) == [
+        "larger", "set-point", "phase", "managed", "vars", "watts",
+    ]  # fmt: skip
     least = pd.read_csv(tmp_path / "out" / "hosting_minima.csv", dtype={"bus": str})
     key = ["bus", "connection", "direction"]
     before = least.set_index(key)["kw"]
@@ -135,6 +166,17 @@ def test_one_table_of_all_measures(tmp_path):
         found["vars"].xs("import", level="direction").abs().max() < 1e-9
     )  # charging is left alone
     assert found["vars"].xs("export", level="direction").abs().max() > 1
+    by_step = pd.read_csv(tmp_path / "out" / "hosting_curtailment.csv", dtype={"bus": str})
+    assert set(by_step["measure"]) == {"vars", "watts"}
+    assert by_step.groupby(["measure", "bus", "connection"]).size().eq(24).all()
+    energy = by_step.groupby(["measure", "bus", "connection"])["curtailed_kw"].sum()
+    for row in table[table["curtailed_kwh"].notna()].itertuples():
+        assert row.direction == "export"
+        assert row.asked_kwh == pytest.approx(24 * row.kw_with, rel=1e-4)
+        total = energy[row.measure, row.bus, row.connection]
+        assert row.curtailed_kwh == pytest.approx(total, rel=1e-4, abs=1e-4)
+    assert energy["vars"].max() > 1.0
+    assert "1.06 pu, and ansi_c84_1_b allows no more than 1.058 pu" in result.output
     page = (tmp_path / "out" / "hosting.html").read_text("utf-8")
     for text in (result.output, page):
         for name in ("Mitigation", "larger", "set-point", "phase", "managed"):

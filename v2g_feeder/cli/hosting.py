@@ -20,7 +20,7 @@ from v2g_feeder.cli.shown import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["hosting"]
 
@@ -178,7 +178,30 @@ def _print_mitigation(summary: Mapping[str, Any]) -> None:
         ["measure", "direction", "connection", "median", "more at", "less at", "most", "at bus"],
         rows,
     )
+    _print_price(summary["mitigation"])
+    for note in summary["mitigation_notes"]:
+        click.echo(note)
     click.echo()
+
+
+def _print_price(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print the energy that chargers lose to their curves, and where a size is no capacity."""
+    from v2g_feeder.report.words import share_range
+
+    cut = [
+        [
+            row["measure"],
+            row["connection"],
+            share_range(row["curtailed_share_median"], row["curtailed_share_most"]),
+            f"{row['buses_censored']} of {row['buses']}",
+        ]
+        for row in rows
+        if share_range(row["curtailed_share_median"], row["curtailed_share_most"])
+    ]
+    if cut:
+        click.echo()
+        header = ["measure", "connection", "median bus, worst bus", "censored at"]
+        show_table("Export curtailed at the size with the measure", header, cut)
 
 
 def _print_effort(effort: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from v2g_feeder.hosting.candidates import candidates
 from v2g_feeder.hosting.conditions import Capacitors, Conditions, Regulators, ReverseMode
+from v2g_feeder.hosting.curtailment import Curtailment
 from v2g_feeder.hosting.envelope import Envelope, EnvelopeSearch
 from v2g_feeder.hosting.envelope_table import ENVELOPE_COLUMNS, envelope_table
 from v2g_feeder.hosting.fleet import (
@@ -19,6 +20,7 @@ __all__ = [
     "ENVELOPE_COLUMNS",
     "Capacitors",
     "Conditions",
+    "Curtailment",
     "Envelope",
     "EnvelopeSearch",
     "FleetCapacity",

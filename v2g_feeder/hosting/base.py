@@ -145,6 +145,13 @@ class FeederInConditions:
             )
         return found
 
+    @staticmethod
+    def stand(bench: Bench, base: BaseState) -> None:
+        """Put the regulators and banks of a bench where they stand in a base state."""
+        own = bench.controls
+        own.taps[:], own.closed[:] = base.taps[:, None], base.closed[:, None]
+        own.mode[:] = base.mode[:, None]
+
     def put(self, bench: Bench, step: int) -> None:
         """Give a bench the base load and the own generation of a step."""
         base, own, at = self.circuit.base_load, self._generation, step % self.circuit.steps_per_day

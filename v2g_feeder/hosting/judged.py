@@ -89,9 +89,8 @@ def judge(
     watts = bench.work.spots.watts
     exporting = ~idle & (watts < 0).any(axis=0)
     drawing = exporting & (watts > 0).any(axis=0)
-    own, settles = bench.controls, grid.conditions.settles
-    own.taps[:], own.closed[:] = base.taps[:, None], base.closed[:, None]
-    own.mode[:] = base.mode[:, None]
+    settles = grid.conditions.settles
+    grid.stand(bench, base)
     grid.solver.solve(bench, settle=settles, hour=hour, idle=idle)
     gauge = grid.solver.gauge(bench)
     values = read_values(grid.solver, bench, gauge, bounds.sources, floor_a)

@@ -20,13 +20,23 @@ if TYPE_CHECKING:
 
     from v2g_feeder.feeder.model import Feeder
 
-__all__ = ["MITIGATION_COLUMNS", "Measure", "best_hours", "bought", "other_phase"]
+__all__ = [
+    "LOST_COLUMNS",
+    "MITIGATION_COLUMNS",
+    "Measure",
+    "best_hours",
+    "bought",
+    "lost",
+    "other_phase",
+]
 
+LOST_COLUMNS: Final = ("asked_kwh", "curtailed_kwh", "most_curtailed_kw", "curtailed_hours")
 MITIGATION_COLUMNS: Final = (
-    "measure", "bus", "connection", "direction", "kw", "kw_with", "bought_kw", "with_it",
-    "conditions",
+    "measure", "bus", "connection", "direction", "kw", "status", "kw_with", "status_with",
+    "bought_kw", *LOST_COLUMNS, "with_it", "conditions",
 )  # fmt: skip
 _KEY: Final = ["bus", "connection", "direction"]
+_CUT_SHARE: Final = 1e-3  # of the size: what is less is next to nothing, and no hour
 _WINDINGS: Final = 3  # at most, of a service transformer: the engine passes over what is too many
 
 
@@ -104,13 +114,14 @@ def other_phase(minima: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        ``bus, connection, direction, kw, with_it``: kW on the best phase, and which that is.
+        ``bus, connection, direction, kw, status, with_it``: kW and status on the best phase, and
+        which that is.
     """
     single = minima[minima["connection"].str.len() == 1]
     place = ["bus", "direction"]
     single = single[single.groupby(place)["connection"].transform("size") > 1]
     best = single.loc[
-        single.groupby(place, sort=False)["kw"].idxmax(), [*place, "connection", "kw"]
+        single.groupby(place, sort=False)["kw"].idxmax(), [*place, "connection", "kw", "status"]
     ]
     best = best.rename(columns={"connection": "with_it"})
     return single[_KEY].merge(best, on=place, how="left")
@@ -131,20 +142,48 @@ def best_hours(table: pd.DataFrame, hours: float, step_hours: float) -> pd.DataF
     Returns
     -------
     pandas.DataFrame
-        ``bus, connection, direction, kw, with_it``. A day with a step that is not known has none.
+        ``bus, connection, direction, kw, status, with_it``, the status that of the step which
+        decides. A day with a step that is not known has none.
     """
     count = max(1, int(np.ceil(hours / step_hours - 1e-9)))
     charging = table[table["direction"] == Direction.IMPORT]
-    days = charging.groupby([*_KEY, "day"], sort=False)["kw"]
-    held = days.apply(lambda kw: _nth_largest(kw.to_numpy(float), count))
-    least = held.groupby(level=_KEY, sort=False).min().rename("kw").reset_index()
-    return least.assign(with_it=f"the best {hours:g} h of each day")
+    day = [*_KEY, "day"]
+    unknown = charging.assign(kw=charging["kw"].isna()).groupby(day)["kw"].transform("any")
+    known = charging.assign(kw=charging["kw"].mask(unknown))
+    held = known.sort_values("kw", ascending=False, kind="stable").groupby(day).nth(count - 1)
+    least = held.sort_values("kw", kind="stable").drop_duplicates(_KEY)
+    return least[[*_KEY, "kw", "status"]].assign(with_it=f"the best {hours:g} h of each day")
 
 
-def _nth_largest(kw: np.ndarray, count: int) -> float:
-    if len(kw) < count or np.isnan(kw).any():
-        return np.nan
-    return float(np.sort(kw)[-count])
+def lost(curtailed: pd.DataFrame, step_hours: float) -> pd.DataFrame:
+    """Return what chargers lose to their curves over the calendar, every day of it once.
+
+    Parameters
+    ----------
+    curtailed
+        ``bus, connection, step, kw, curtailed_kw``: a charger of ``kw`` that is asked to export it
+        at every step, and what its curves cut; NaN where the step is not known, and then left out
+        of what is asked for as well.
+    step_hours
+        Length of a step, h.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``bus, connection, direction`` and :data:`LOST_COLUMNS`: energy asked for and not given,
+        kWh; most at one step, kW; hours with at least 0.1 % of the size cut.
+    """
+    known = curtailed[curtailed["curtailed_kw"].notna()]
+    cut = known["curtailed_kw"]
+    rows = known.assign(
+        asked_kwh=known["kw"] * step_hours,
+        curtailed_kwh=cut * step_hours,
+        most_curtailed_kw=cut,
+        curtailed_hours=step_hours * (cut > _CUT_SHARE * known["kw"]),
+    )
+    sums = dict.fromkeys(LOST_COLUMNS, "sum") | {"most_curtailed_kw": "max"}
+    found = rows.groupby(["bus", "connection"], sort=False).agg(sums).reset_index()
+    return found.assign(direction=str(Direction.EXPORT))
 
 
 def bought(minima: pd.DataFrame, answers: pd.DataFrame, measure: str) -> pd.DataFrame:
@@ -155,7 +194,8 @@ def bought(minima: pd.DataFrame, answers: pd.DataFrame, measure: str) -> pd.Data
     minima
         Without the measure, of one set of conditions.
     answers
-        With it: ``bus, connection, direction, kw, with_it``.
+        With it: ``bus, connection, direction, kw, status, with_it``, and :data:`LOST_COLUMNS` for
+        a measure that loses energy.
     measure
         Its name.
 
@@ -163,9 +203,12 @@ def bought(minima: pd.DataFrame, answers: pd.DataFrame, measure: str) -> pd.Data
     -------
     pandas.DataFrame
         Columns :data:`MITIGATION_COLUMNS`, a row a place that has both; ``bought_kw`` is negative
-        where the measure takes capacity away.
+        where the measure takes capacity away. Of a size that is censored with the measure it is
+        the least that is bought, of one that is censored without it nothing can be said.
     """
-    after = answers.rename(columns={"kw": "kw_with"})[[*_KEY, "kw_with", "with_it"]]
-    both = minima[[*_KEY, "kw", "conditions"]].merge(after, on=_KEY)
+    names = {"kw": "kw_with", "status": "status_with"}
+    after = answers.drop(columns="conditions", errors="ignore").rename(columns=names)
+    after = after.reindex(columns=[*_KEY, *names.values(), *LOST_COLUMNS, "with_it"])
+    both = minima[[*_KEY, "kw", "status", "conditions"]].merge(after, on=_KEY)
     both["bought_kw"] = both["kw_with"] - both["kw"]
     return both.assign(measure=measure)[list(MITIGATION_COLUMNS)]

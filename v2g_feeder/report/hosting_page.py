@@ -17,7 +17,7 @@ from v2g_feeder.report.layout import place_buses
 from v2g_feeder.report.page import embedded, environment
 from v2g_feeder.report.places import when
 from v2g_feeder.report.reading import check_files, read_records
-from v2g_feeder.report.words import WAYS, amount, criterion_name, kw, plain
+from v2g_feeder.report.words import WAYS, amount, criterion_name, kw, plain, share_range
 from v2g_feeder.store import write_text
 
 if TYPE_CHECKING:
@@ -188,7 +188,14 @@ def _context(summary: Mapping[str, Any], minima: pd.DataFrame) -> dict[str, Any]
         "minima": [_minimum(row) for row in listed.to_dict("records")],
         "more_minima": len(minima) - len(listed),
         "mitigation": [
-            row | {"way": WAYS[row["direction"]]} for row in summary.get("mitigation", [])
+            row
+            | {
+                "way": WAYS[row["direction"]],
+                "curtailed": share_range(
+                    row["curtailed_share_median"], row["curtailed_share_most"]
+                ),
+            }
+            for row in summary.get("mitigation", [])
         ],
         "most_rows": _MOST_ROWS,
         "not_searched": [criterion_name(name) for name in summary["not_searched"]],

@@ -167,6 +167,13 @@ def amount(value: float | None, digits: int = 1) -> str:
     return f"{_MINUS}{text}" if value < 0 and text != "0" else text
 
 
+def share_range(typical: float | None, most: float | None) -> str:
+    """Return a share in percent and the most of it: ``3 %, at most 12 %``; empty for none."""
+    if typical is None or most is None or not (math.isfinite(typical) and math.isfinite(most)):
+        return ""
+    return f"{amount(100 * typical)}{_GLUE}%, at most {amount(100 * most)}{_GLUE}%"
+
+
 def kw(value: float | None) -> str:
     """Return a power with its unit; at least 0.05 kW is never printed as zero."""
     return f"{amount(value)}{_GLUE}kW"

@@ -20,8 +20,9 @@ from v2g_feeder.resume import finish, working_folder
 from v2g_feeder.store import ContentHash, csv_text, write_json, write_text
 from v2g_feeder.study.hosting_further import further_answers
 from v2g_feeder.study.hosting_mitigation import (
+    curtailed_export,
     measure_plans,
-    mitigation_summary,
+    mitigation_parts,
     mitigation_table,
 )
 from v2g_feeder.study.hosting_summary import hosting_summary, ranges
@@ -37,12 +38,11 @@ from v2g_feeder.study.hosting_units import (
     write_hosting_plan,
 )
 from v2g_feeder.study.run import begin, inputs_of
-from v2g_feeder.study.summary import records
 from v2g_feeder.study.write import manifest_of, places_named, printed
 from v2g_feeder.workers import default_workers, run_units
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from v2g_feeder.hosting import Conditions
@@ -141,10 +141,8 @@ def run_hosting(
         raise
     table = pd.concat([_table(study, feeder, case) for case in cases], ignore_index=True)
     checked = _checked(study, cases, table, workers, tell)
-    bought = pd.DataFrame()
     searched = {name: _table(study, feeder, case) for name, case in measures.items()}
-    if study.content.hosting.mitigation:
-        bought = mitigation_table(study, _of(table, first), searched)
+    bought = _bought(study, _of(table, first), measures, searched, workers=workers, tell=tell)
     effort["searched"] = len(table) + sum(len(rows) for rows in searched.values())
     summary = _write(study, feeder, cases, out, (table, checked, effort), bought)
     content = summary["content_sha256"]
@@ -238,6 +236,35 @@ def _table(study: Study, feeder: FeederStage, case: _Case) -> pd.DataFrame:
     return table[list(CAPACITY_COLUMNS)].assign(conditions=plan.conditions.words())
 
 
+def _bought(
+    study: Study,
+    table: pd.DataFrame,
+    measures: Mapping[str, _Case],
+    searched: Mapping[str, pd.DataFrame],
+    *,
+    workers: int,
+    tell: Tell,
+) -> dict[str, pd.DataFrame]:
+    """Return what measures buy, and what chargers lose to their curves by step, as they are named.
+
+    Neither is there where nothing is asked for.
+    """
+    if not study.content.hosting.mitigation:
+        return {}
+    curtailed = {
+        name: curtailed_export(
+            study, case.plan, case.folder, searched[name], workers=workers, tell=tell
+        )
+        for name, case in measures.items()
+    }
+    found = {"hosting_mitigation": mitigation_table(study, table, searched, curtailed)}
+    by_step = [rows.assign(measure=name) for name, rows in curtailed.items() if len(rows)]
+    if by_step:
+        rows = pd.concat(by_step, ignore_index=True)
+        found["hosting_curtailment"] = rows[["measure", *rows.columns.drop("measure")]]
+    return found
+
+
 def _of(table: pd.DataFrame, case: _Case) -> pd.DataFrame:
     """Return the rows under the conditions of a case."""
     return table[table["conditions"] == case.plan.conditions.words()]
@@ -300,7 +327,7 @@ def _write(
     cases: Sequence[_Case],
     out: Path,
     results: tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]],
-    bought: pd.DataFrame,
+    bought: dict[str, pd.DataFrame],
 ) -> dict[str, Any]:
     """Write the tables; return the summary."""
     table, checked, effort = results
@@ -310,8 +337,7 @@ def _write(
     asked = {case.plan.conditions.words(): case.asked.words() for case in cases}
     if len(cases) > 1:
         tables["hosting_range"] = ranges(minima, asked)
-    if len(bought):
-        tables["hosting_mitigation"] = bought
+    tables |= bought
     for name, rows in tables.items():
         text = csv_text(places_named(rows, feeder))
         content.add_text(name, text)
@@ -326,6 +352,6 @@ def _write(
     )
     plans = [case.plan for case in cases]
     return hosting_summary(study, feeder, plans, asked, (table, minima, checked, effort)) | {
-        "mitigation": records(mitigation_summary(bought, plans[0].search)) if len(bought) else [],
+        **mitigation_parts(study, bought.get("hosting_mitigation"), plans[0].search),
         "content_sha256": content.hexdigest(),
     }

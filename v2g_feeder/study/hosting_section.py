@@ -17,6 +17,7 @@ from v2g_feeder.hosting import (
     Search,
 )
 from v2g_feeder.hosting.mitigation import Measure
+from v2g_feeder.powerflow.chargers import ChargerControl, category_b
 from v2g_feeder.study.sections import Section
 
 __all__ = ["ConditionsSection", "EnvelopeSection", "FleetCapacitySection", "HostingSection"]
@@ -95,6 +96,9 @@ class MeasureSection(Section):
     """Its new nameplate, kVA."""
     volt_var: bool = False
     """The charger follows the volt-var curve of IEEE 1547-2018, category B, while it exports."""
+    volt_watt: bool = False
+    """The charger follows the volt-watt curve of IEEE 1547-2018, category B, which begins at 1.06
+    pu: what it buys is reported with the kWh that it curtails. With ``volt_var``: both."""
     other_phase: bool = False
     """Each bus's best single phase in place of the one it has; single phases must be asked for."""
     charging_hours: Annotated[float, Field(gt=0, le=24)] | None = None
@@ -105,7 +109,7 @@ class MeasureSection(Section):
         kinds = {
             "regulator": self.regulator is not None,
             "transformer": self.transformer is not None,
-            "volt_var": self.volt_var,
+            "volt_var, volt_watt": self.volt_var or self.volt_watt,
             "other_phase": self.other_phase,
             "charging_hours": self.charging_hours is not None,
         }
@@ -120,7 +124,15 @@ class MeasureSection(Section):
 
     def settings(self) -> Measure:
         """Return the stage's settings."""
-        return Measure(**self.model_dump(exclude={"volt_var", "other_phase", "charging_hours"}))
+        others = {"volt_var", "volt_watt", "other_phase", "charging_hours"}
+        return Measure(**self.model_dump(exclude=others))
+
+    def chargers(self) -> ChargerControl:
+        """Return what chargers do with their voltage."""
+        return ChargerControl(
+            volt_var=category_b("volt_var") if self.volt_var else None,
+            volt_watt=category_b("volt_watt") if self.volt_watt else None,
+        )
 
 
 class EnvelopeSection(Section):

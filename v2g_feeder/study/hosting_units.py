@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from v2g_feeder.feeder.engine import shared_engine
+from v2g_feeder.hosting import Curtailment
 from v2g_feeder.hosting.base import FeederInConditions
 from v2g_feeder.hosting.judged import bounded_day
 from v2g_feeder.hosting.nodal import Found, Nodal
@@ -31,7 +32,10 @@ __all__ = [
     "HostingPlan",
     "check_day",
     "checked_days",
+    "curtail_day",
+    "curtailed_days",
     "load_check",
+    "load_curtailed",
     "load_day",
     "solve_day",
     "solved_days",
@@ -112,6 +116,23 @@ def solve_day(folder: str, day: int) -> None:
 def load_day(folder: Path, day: int) -> Found:
     """Load what :func:`solve_day` wrote."""
     return Found(**load_arrays(_file(folder, day)))
+
+
+def curtail_day(folder: str, day: int, kw: np.ndarray) -> None:
+    """Find what chargers of ``kw`` at the candidates lose to their curves on a day; write it."""
+    plan, nodal = _nodal(folder)
+    found = Curtailment(nodal.grid, plan.points).day(day * plan.circuit.steps_per_day, kw)
+    save_arrays(_file(folder, day, "curtailed"), {"curtailed_kw": found})
+
+
+def curtailed_days(folder: Path) -> set[int]:
+    """Return the days that :func:`curtail_day` has written."""
+    return _days(folder, "curtailed")
+
+
+def load_curtailed(folder: Path, day: int) -> np.ndarray:
+    """Load what :func:`curtail_day` wrote, kW, ``[step, candidate]``."""
+    return load_arrays(_file(folder, day, "curtailed"))["curtailed_kw"]
 
 
 def write_checked(points: pd.DataFrame, folder: Path) -> None:
