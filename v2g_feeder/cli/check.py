@@ -86,3 +86,6 @@ def check(
     click.echo("runs: " + ", ".join(found["runs"]))
     for line in (*found["notices"], *found["notes"]):
         click.echo(f"note: {line}")
+    options = "".join(f' --allow-path "{folder}"' for folder in allowed)
+    options += "" if seed is None else f" --seed {seed}"
+    click.echo(f"next: v2g-feeder study {file}{options}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,7 +22,9 @@ _DRAWINGS: Final = (".svg", ".png", ".pdf")
 @click.command()
 @click.argument("model")
 @click.option(
-    "--draw", type=click.Path(path_type=Path), help="Write a one-line drawing: .svg, .png or .pdf."
+    "--draw",
+    type=click.Path(path_type=Path),
+    help="One-line drawing, .svg, .png or .pdf; default results/CIRCUIT-feeder.svg.",
 )
 @json_option
 def feeder(model: str, draw: Path | None, *, as_json: bool) -> None:
@@ -38,6 +41,9 @@ def feeder(model: str, draw: Path | None, *, as_json: bool) -> None:
         hint = f"end it in {', '.join(_DRAWINGS)}"
         raise InputError(Problem("--draw", f"{draw.name!r} is no drawing", hint))
     look = look_at_feeder(model, Path.cwd())
+    if draw is None and not as_json:
+        name = re.sub(r"[^\w.-]+", "-", look.feeder.name)
+        draw = Path("results") / f"{name}-feeder.svg"
     if draw is not None:
         _draw(look, draw)
     if as_json:
@@ -49,8 +55,11 @@ def feeder(model: str, draw: Path | None, *, as_json: bool) -> None:
         click.echo(json.dumps(plain(look.figures() | {"findings": findings})))
         return
     _print(model, look)
-    if draw is not None:
-        click.echo(f"\ndrawing: {draw}")
+    click.echo(f"\ndrawing: {draw}")
+    name = f'"{model}"' if " " in model else model
+    click.echo(
+        f"next: v2g-feeder init mine.yaml --model {name} (--buses: where the chargers stand)"
+    )
 
 
 def _draw(look: FeederLook, path: Path) -> None:

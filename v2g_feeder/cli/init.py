@@ -101,7 +101,9 @@ def init(file: Path, model: str, buses: Path | None) -> None:
         count = len(look.feeder.findings)
         noun = "finding" if count == 1 else "findings"
         click.echo(f"{count} {noun} on the model: v2g-feeder feeder {model}")
-    click.echo(f"next: v2g-feeder check {file}{_allowed(Path(model), file, shipped=shipped)}")
+    allowed = _allowed(Path(model), file, shipped=shipped)
+    click.echo(f"next: v2g-feeder check {file}{allowed}")
+    click.echo(f"then: v2g-feeder study {file}{allowed}")
 
 
 def _allowed(model: Path, file: Path, *, shipped: bool) -> str:
@@ -140,17 +142,23 @@ def _bus_list(path: Path) -> list[str]:
     """Return the buses of a file: one a line, or the column ``bus`` of a CSV."""
     from v2g_feeder.errors import InputError, Problem
 
+    if not path.is_file():
+        raise InputError(Problem(str(path), "no such file"))
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(Problem(str(path), "cannot be read as UTF-8 text")) from error
-    rows = [row for row in csv.reader(lines) if row and not row[0].startswith("#")]
+    except UnicodeDecodeError as error:
+        raise InputError(Problem(str(path), "is not UTF-8 text", "save it as UTF-8")) from error
+    lines = [line for line in lines if line.strip(" ,;\t") and not line.startswith("#")]
+    between = max(",;\t", key=lines[0].count) if lines else ","
+    rows = list(csv.reader(lines, delimiter=between))
     heads = [cell.strip().lower() for cell in rows[0]] if rows else []
     column = heads.index("bus") if "bus" in heads else 0
     if "bus" in heads:
         rows = rows[1:]
     elif len(heads) > 1:
-        raise InputError(Problem(str(path), "has several columns and none of them is `bus`"))
+        there = f"its first line: {', '.join(cell.strip() for cell in rows[0])}"
+        message = "has several columns and none of them is `bus`"
+        raise InputError(Problem(str(path), message, there))
     names = [row[column].strip().partition(".")[0] for row in rows if len(row) > column]
     found = list(dict.fromkeys(name for name in names if name))
     if not found:

@@ -41,6 +41,9 @@ _INTERRUPTED = 130
 class _Commands(click.Group):
     """Turns errors into one screen of text and an exit code."""
 
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click gives it
+        return list(self.commands)  # as they were added, not by the alphabet
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
@@ -83,12 +86,30 @@ def _explain(error: V2GFeederError) -> None:
 @click.version_option(v2g_feeder.__version__)
 @click.option("--debug", is_flag=True, help="Show the trace of an error.")
 def main(debug: bool) -> None:  # read from the context by _Commands
-    """Hosting-capacity studies of bidirectional EV charging on distribution feeders."""
+    """Hosting-capacity studies of bidirectional EV charging on distribution feeders.
+
+    From a model of your own to a report: `feeder Master.dss` looks at it, `init mine.yaml --model
+    Master.dss --buses buses.csv` writes a study, `study mine.yaml` runs it.
+    """
 
 
-_COMMANDS = (
-    study, hosting, shapes, check, init, feeder, fit, report, compare, excel, export, checklist,
-    schema, verify, doctor,
-)  # fmt: skip
-for command in _COMMANDS:
+_COMMANDS = (  # in the order in which they are used, with their line in the list
+    (feeder, "Look at a feeder's model: what it holds, a drawing."),
+    (init, "Write a study file to begin with."),
+    (check, "Check a study without running it."),
+    (study, "Run studies: report, tables, OpenDSS package."),
+    (hosting, "Search hosting capacity: buses, fleet, envelopes."),
+    (shapes, "Write a fleet's load shapes, without power flow."),
+    (checklist, "Answer the checklist of feeders for a pilot."),
+    (fit, "Fit an archetype to your own records."),
+    (report, "Build the report of a result again."),
+    (compare, "Say what differs between two results."),
+    (excel, "Write the tables of a result as a workbook."),
+    (export, "Write a result's package of another case or draw."),
+    (verify, "Solve a result's package again and compare."),
+    (schema, "Print the JSON Schema of a study file."),
+    (doctor, "Say what is installed, and test it."),
+)
+for command, line in _COMMANDS:
+    command.short_help = line
     main.add_command(command)

@@ -6,7 +6,7 @@ import json
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from rich.console import Console
@@ -111,9 +111,13 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for number, column in enumerate(columns):
         text = all(not row[number][:1].isdigit() and row[number][:1] != "-" for row in rows)
-        table.add_column(column, justify="left" if text else "right", overflow="fold")
+        word = max(map(len, column.split()), default=1)  # no word of a head is broken
+        justify: Literal["left", "right"] = "left" if text else "right"
+        table.add_column(column, justify=justify, overflow="fold", min_width=word)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))  # a name may hold what rich takes for a tag
     console = Console()
+    if not console.is_terminal:  # in a file or a pipe nothing is gained by folding
+        console.width = max(console.width, console.measure(table).maximum)
     console.print(title, style="italic", highlight=False, markup=False)
     console.print(table)

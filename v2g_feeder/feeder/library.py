@@ -10,6 +10,7 @@ from v2g_feeder.errors import InputError, Problem, nearest
 __all__ = ["feeder_names", "resolve_model", "shipped"]
 
 _MASTER = "master.dss"
+_SHOWN = 4
 
 
 def shipped(kind: str) -> Path:
@@ -42,7 +43,17 @@ def resolve_model(model: str, folder: Path) -> Path:
     if path.is_file():
         return path
     known = ", ".join(names)
-    hint = nearest(model, names) or f"shipped feeders: {known}"
-    raise InputError(
-        Problem("feeder.model", f"{model!r} is neither a shipped feeder nor a file", hint)
-    )
+    hint = nearest(model, names) or _beside(path, model) or f"shipped feeders: {known}"
+    what = "is a folder" if path.is_dir() else "is neither a shipped feeder nor a file"
+    raise InputError(Problem("feeder.model", f"{model!r} {what}", hint))
+
+
+def _beside(path: Path, model: str) -> str:
+    """Return a hint: the master files in a folder, or the file whose name is nearest."""
+    if path.is_dir():
+        inside = sorted(one.name for one in path.glob("*.[dD][sS][sS]"))
+        masters = [name for name in inside if "master" in name.lower()] or inside
+        return f"name its master file: {', '.join(masters[:_SHOWN])}" if masters else ""
+    if not path.parent.is_dir():
+        return ""
+    return nearest(Path(model).name, [one.name for one in path.parent.iterdir() if one.is_file()])
