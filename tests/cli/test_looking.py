@@ -131,9 +131,28 @@ def test_feeder_says_what_a_model_holds(tmp_path):
     assert found["head_kw"] == pytest.approx(3567, abs=1)
     assert [row["kind"] for row in found["findings"]] == ["ratings_unknown"]
     assert found["highest_v_node"] in drawing.read_text()
+
+
+def test_feeder_leaves_a_drawing_and_says_what_comes_next(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     shown = invoke("feeder", "ieee13")
     assert "ratings_unknown" in shown.output
     assert "load kW" in shown.output
+    assert "next: v2g-feeder init mine.yaml --model ieee13" in shown.output
+    (drawing,) = (tmp_path / "results").iterdir()
+    assert f"drawing: {Path('results') / drawing.name}" in shown.output
+    assert "<svg" in drawing.read_text()
+
+
+def test_a_model_that_is_a_folder_or_mistyped_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(shipped("feeders") / "ieee13", tmp_path / "mine")
+    assert (
+        "'mine' is a folder (name its master file: master.dss)" in invoke("feeder", "mine").output
+    )
+    said = invoke("feeder", "mine/mastre.dss").output
+    assert "did you mean 'master.dss'?" in said
+    assert "shipped feeders: ieee123" in invoke("feeder", "nowhere/x.dss").output
 
 
 def test_feeder_refuses_what_it_cannot_do(tmp_path):
@@ -193,7 +212,10 @@ def test_init_takes_what_a_model_says(tmp_path, monkeypatch):
     assert study["fleets"][0]["place"] == {"by": "buses", "buses": ["724", "741"]}
     assert study["fleets"][0]["vehicles"] == 8
     assert study["dispatch"]["export"]["request_kw"] == 400  # 15 % of 2,457 kW
-    assert invoke("check", "depot.yaml").exit_code == 0
+    assert "then: v2g-feeder study depot.yaml" in done.output
+    checked = invoke("check", "depot.yaml")
+    assert checked.exit_code == 0
+    assert "next: v2g-feeder study depot.yaml" in checked.output
 
 
 def test_init_says_how_a_model_elsewhere_is_read(tmp_path, monkeypatch):
@@ -215,8 +237,25 @@ def test_init_names_every_bus_that_the_model_does_not_have(tmp_path):
     assert "unknown bus '6711' (did you mean '671'?)" in done.output
     assert not (tmp_path / "s.yaml").exists()
     buses.write_text("name;place\n", encoding="utf-8")
-    assert invoke("init", tmp_path / "s.yaml", "--buses", buses).exit_code == 3
-    assert invoke("init", tmp_path / "s.yaml", "--buses", tmp_path / "none").exit_code == 3
+    done = invoke("init", tmp_path / "s.yaml", "--buses", buses)
+    assert done.exit_code == 3
+    assert "none of them is `bus` (its first line: name, place)" in done.output
+    done = invoke("init", tmp_path / "s.yaml", "--buses", tmp_path / "none")
+    assert done.exit_code == 3
+    assert "no such file" in done.output
+
+
+@pytest.mark.parametrize("between", [",", ";", "\t"])
+def test_a_list_of_buses_as_a_spreadsheet_saves_it(tmp_path, between):
+    rows = [("Name", "Bus"), ("north", "671.1"), ("", ""), ("south", " 675 ")]
+    buses = tmp_path / "buses.csv"
+    text = "\r\n".join(between.join(row) for row in rows)
+    buses.write_text(text, encoding="utf-8-sig")
+    study = tmp_path / "s.yaml"
+    done = invoke("init", study, "--model", "ieee13", "--buses", buses)
+    assert done.exit_code == 0, done.output
+    place = yaml.safe_load(study.read_text())["fleets"][0]["place"]
+    assert place == {"by": "buses", "buses": ["671", "675"]}
 
 
 def test_quiet_says_nothing_where_nothing_is_wrong(two_results, tmp_path):
