@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from v2g_feeder.conventions import Status
 from v2g_feeder.feeder.engine import shared_engine
 from v2g_feeder.feeder.library import resolve_model
-from v2g_feeder.hosting import Conditions, Regulators, Search, annual_minima
+from v2g_feeder.hosting import Conditions, EventSteps, Regulators, Search, annual_minima
 from v2g_feeder.hosting.recheck import Recheck
 from v2g_feeder.screening import load_limits
 
@@ -18,12 +19,12 @@ from .cases import search
 RULES = Search()
 
 
-def checked(name, regulators, count, steps):
+def checked(name, regulators, count, steps, events=RULES.events):
     """Search a day and solve its minima and a random sample again; return rows and verdicts."""
     limit, conditions = load_limits("ansi_c84_1_a"), Conditions(regulators=regulators)
     found = search(
         resolve_model(name, Path.cwd()), limit, p=None, steps=steps, conditions=conditions,
-        rules=RULES, connections="default", season="winter",
+        rules=replace(RULES, events=events), connections="default", season="winter",
     )  # fmt: skip
     nodal, table = found.nodal, found.table[found.table["kw"].notna()]
     sample = table.sample(min(count, len(table)), random_state=5)
@@ -31,7 +32,7 @@ def checked(name, regulators, count, steps):
     parts = nodal.parts("winter")
     sources = sorted({part.source for part in parts})
     days = nodal.grid.day(0, sources, limit.head_unbalance_floor_a)
-    check = Recheck(shared_engine(), nodal.grid.circuit, nodal.points, conditions, limit)
+    check = Recheck(shared_engine(), nodal.grid.circuit, nodal.points, conditions, limit, events)
     verdicts = []
     for rows in (minima, sample):
         for _, row in rows.sort_values("step", kind="stable").iterrows():
@@ -69,6 +70,17 @@ def test_locked(name, regulators):
 
 def test_free():
     agree(checked("ieee13", Regulators.FREE, 30, 2))
+
+
+@pytest.mark.parametrize("regulators", [Regulators.LOCKED, Regulators.FREE])
+def test_ends_of_an_event(regulators):
+    events = EventSteps(start=True, end=True, charging_share=0.7)
+    verdicts = checked("ieee13", regulators, 15, 1, events)
+    steps = {row["sudden_step"] for row, _ in verdicts} - {""}
+    assert steps
+    assert steps <= ({"event_start", "event_end"} if regulators == Regulators.FREE
+                     else {"event_start"})  # fmt: skip
+    agree(verdicts)
 
 
 @pytest.mark.long

@@ -21,6 +21,8 @@ from v2g_feeder.hosting import CAPACITY_COLUMNS
 from v2g_feeder.study.config import load_study
 from v2g_feeder.study.hosting import run_hosting
 
+from .cases import limits
+
 STUDY = {
     "name": "capacity",
     "feeder": {"model": "ieee13"},
@@ -102,11 +104,36 @@ def test_workers_do_not_matter_and_conditions_do(tmp_path):
         ({"conditions": {"regulators": "loose"}}, "'loose'"),
         ({"conditions": {"reverse_delay_s": 5.0}}, "no delay to set"),
         ({"maximum_kw": -1.0}, "maximum_kw"),
+        ({"event_steps": {"start": False, "end": False}}, "neither start nor end"),
+        ({"event_steps": {"charging_share": 0.0}}, "charging_share"),
     ],
 )
 def test_settings_that_cannot_be_are_named(tmp_path, hosting, words):
     with pytest.raises(InputError, match=words):
         load_study(study(tmp_path, **hosting))
+
+
+def test_ends_of_an_event_need_a_limit_and_leave_less(tmp_path):
+    quick = {"buses": ["675"], "connections": ["A", "ABC"], "check_pairs": 10}
+    asked = load_study(study(tmp_path, **quick, event_steps={"charging_share": 1.5}))
+    with_steps = run_hosting(asked, tmp_path / "steps", workers=1)
+    line = "all export lost, event start, event end (charging 1.5 x the size beside the event"
+    assert any(line in words for words in with_steps["conditions"])
+    check = with_steps["check"]
+    assert check["passes_at_kw"] == check["fails_at_fails_at_kw"] == check["checked"]
+    table = pd.read_csv(tmp_path / "steps" / "hosting_capacity.csv")
+    sudden = table["limiting_criterion"] == "sudden_voltage"
+    assert sudden.any()
+    assert (table["sudden_step"].notna() == sudden).all()
+    assert set(table.loc[sudden, "sudden_step"]) == {"event_start"}  # locked: the end is the same
+    run_hosting(load_study(study(tmp_path, **quick)), tmp_path / "plain", workers=1)
+    plain = pd.read_csv(tmp_path / "plain" / "hosting_capacity.csv")
+    less = plain["kw"] - table["kw"]
+    assert (less > -0.02 * plain["kw"] - 1).all()
+    assert less[sudden].max() > 10
+    assert less[table["direction"] == "import"].abs().max() == 0
+    with pytest.raises(InputError, match="hand does not limit sudden changes"):
+        asked.content.hosting.check(limits())
 
 
 def killed(path, out, after):

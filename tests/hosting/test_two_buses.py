@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.optimize import brentq
 
 from v2g_feeder.conventions import Criterion, Status
+from v2g_feeder.feeder.engine import shared_engine
+from v2g_feeder.hosting import Conditions, EventSteps, Regulators
 from v2g_feeder.hosting.bounds import SEARCHED
+from v2g_feeder.hosting.recheck import Recheck
 
-from .cases import BASES, MUTUAL, SELF, VOLTS, limits, line, search, source, wider, write
+from .cases import BASES, FINE, MUTUAL, SELF, VOLTS, limits, line, search, source, wider, write
 
 KM = 4.0
 TURN = np.exp(-2j * np.pi / 3 * np.arange(3))
@@ -82,6 +86,78 @@ def test_sudden_rise(model, connection):
     found = search(model, limits(sudden=0.02), buses=["b"])
     kw = by_hand(connection, lambda v, _: np.abs(np.abs(v) / VOLTS - 1.0).max() - 0.02, "export")
     holds(found.row("b", connection, "export"), kw, Criterion.SUDDEN_VOLTAGE)
+
+
+EVENTS = [
+    (EventSteps(start=True), "event_start"),
+    (EventSteps(end=True, charging_share=0.5), "event_end"),
+    (EventSteps(start=True, end=True, charging_share=2.0), "event_start"),
+]
+
+
+@pytest.mark.parametrize(("events", "step"), EVENTS)
+@pytest.mark.parametrize("connection", ["A", "BC", "ABC"])
+def test_start_and_end_of_an_event(model, connection, events, step):
+    """The charger goes from charging its share of the size to exporting the size, or back."""
+    limit = 0.03
+    rules = replace(FINE, events=events)
+    found = search(model, limits(sudden=limit), buses=["b"], rules=rules)
+
+    def apart(kw):
+        before, _ = solved(connection, events.charging_share * kw)
+        after, _ = solved(connection, -kw)
+        return (np.abs(np.abs(after) - np.abs(before)) / VOLTS).max() - limit
+
+    row = found.row("b", connection, "export")
+    holds(row, brentq(apart, 1.0, 3000.0, xtol=1e-3), Criterion.SUDDEN_VOLTAGE)
+    assert row["sudden_step"] == step
+    alone = search(model, limits(sudden=limit), buses=["b"]).row("b", connection, "export")
+    assert alone["sudden_step"] == "all_export_lost"
+    assert row["kw"] < alone["kw"] / (0.9 + 0.9 * events.charging_share)
+    drawn = found.row("b", connection, "import")
+    assert drawn["limiting_criterion"] != Criterion.SUDDEN_VOLTAGE
+    assert drawn["sudden_step"] == ""
+
+
+@pytest.mark.parametrize(
+    ("events", "step", "bus"),
+    [(EventSteps(start=True), "event_start", "b"), (EventSteps(end=True), "event_end", "r")],
+)
+def test_ends_of_an_event_with_free_regulators(events, step, bus, tmp_path):
+    """The regulator stands where the charging before, or the export, has left it.
+
+    It is next to nothing itself. Boosting it makes the line's change larger by its ratio, bucking
+    it makes it smaller, and then the change at its own bus limits.
+    """
+    kv = VOLTS * math.sqrt(3.0) / 1e3
+    text = (
+        source()
+        + line("l", "src", "r", KM)
+        + f"New Transformer.reg windings=2 buses=(r b) kvs=({kv:g} {kv:g}) kvas=(90000 90000) "
+        "xhl=0.001 %loadloss=0.0001\n"
+        "New RegControl.c transformer=reg winding=2 vreg=120 band=2 ptratio=60\n" + BASES
+    )
+    limit, conditions = limits(sudden=0.08), Conditions(regulators=Regulators.FREE)
+    found = search(write(tmp_path, text), limit, buses=["b"], connections=["ABC"],
+                   rules=replace(FINE, maximum_kw=8000.0, events=events),
+                   conditions=conditions)  # fmt: skip
+    row = found.row("b", "ABC", "export")
+    assert (row["sudden_step"], row["limiting_element"][0]) == (step, bus)
+    before, after = (np.abs(solved("ABC", sign * row["kw"])[0][0]) / VOLTS for sign in (1, -1))
+    ratio = 0.08 / (after - before)
+    if bus == "b":
+        assert ratio / 0.00625 == pytest.approx(round(ratio / 0.00625), abs=0.1)
+        assert ratio * before == pytest.approx(1.0, abs=1.0 / 120)
+        assert ratio > 1.03
+    else:
+        assert ratio == pytest.approx(1.0, abs=1e-3)
+    check = Recheck(
+        shared_engine(), found.runner.circuit, found.nodal.points, conditions, limit, events
+    )
+    (base,) = found.nodal.grid.day(0, ["v_pu"], 0.0)
+    assert check.verdict(row, base, found.nodal.parts(""), found.nodal.grid.solver.place)[:3] == (
+        True, True, True,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("direction", ["export", "import"])

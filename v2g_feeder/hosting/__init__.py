@@ -5,6 +5,7 @@ from v2g_feeder.hosting.conditions import Capacitors, Conditions, Regulators, Re
 from v2g_feeder.hosting.curtailment import Curtailment
 from v2g_feeder.hosting.envelope import Envelope, EnvelopeSearch
 from v2g_feeder.hosting.envelope_table import ENVELOPE_COLUMNS, envelope_table
+from v2g_feeder.hosting.events import EventSteps
 from v2g_feeder.hosting.fleet import (
     FleetCapacity,
     clopper_pearson,
@@ -23,6 +24,7 @@ __all__ = [
     "Curtailment",
     "Envelope",
     "EnvelopeSearch",
+    "EventSteps",
     "FleetCapacity",
     "Nodal",
     "Regulators",

@@ -16,6 +16,7 @@ import numpy as np
 
 from v2g_feeder.compiled import compiled
 from v2g_feeder.conventions import Criterion
+from v2g_feeder.hosting.events import NO_EVENT
 from v2g_feeder.powerflow.rows import WIDTH, chosen, larger, put_row, row_at, row_of, within
 from v2g_feeder.powerflow.unbalance import current_unbalance_pct
 from v2g_feeder.screening import Against, criteria_of, excess, room
@@ -23,8 +24,9 @@ from v2g_feeder.screening import Against, criteria_of, excess, room
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from v2g_feeder.hosting.events import EventSteps
     from v2g_feeder.powerflow.batch import BatchSolver, Bench, Gauge
-    from v2g_feeder.powerflow.solution import Observed
+    from v2g_feeder.powerflow.solution import Observed, SuddenKind
     from v2g_feeder.screening import Item, Limits
 
 __all__ = ["AT_NODES", "SEARCHED", "Bound", "Bounds", "Part", "parts_of", "read_values"]
@@ -80,6 +82,8 @@ class Part:
         Bus of each place, ``[place]``.
     change
         Whether the change is limited, and not the value.
+    sudden
+        Of a sudden change, which it is.
     """
 
     criterion: Criterion
@@ -89,9 +93,17 @@ class Part:
     labels: np.ndarray
     buses: np.ndarray
     change: bool
+    sudden: SuddenKind | None = None
+
+    @property
+    def sudden_step(self) -> str:
+        """Name of the sudden change; empty for others."""
+        return "" if self.sudden is None else self.sudden.name.lower()
 
 
-def parts_of(observed: Observed, limits: Limits, season: str = "") -> tuple[Part, ...]:
+def parts_of(
+    observed: Observed, limits: Limits, season: str = "", events: EventSteps = NO_EVENT
+) -> tuple[Part, ...]:
     """Return the criteria that bind a search; those without a limit anywhere are left out."""
     found = [
         _part(item, observed)
@@ -102,9 +114,11 @@ def parts_of(observed: Observed, limits: Limits, season: str = "") -> tuple[Part
     sudden = limits.sudden_change(volts["kv_class"].to_numpy(float))
     rows = np.flatnonzero(np.isfinite(sudden))
     labels, buses = (volts[name].to_numpy(object)[rows] for name in ("node", "bus"))
-    found.append(
-        Part(Criterion.SUDDEN_VOLTAGE, "v_pu", rows, sudden[rows], labels, buses, change=True)
-    )
+    name, limit = Criterion.SUDDEN_VOLTAGE, sudden[rows]
+    found += [
+        Part(name, "v_pu", rows, limit, labels, buses, change=True, sudden=kind)
+        for kind in events.kinds
+    ]
     return tuple(part for part in found if len(part.rows))
 
 
@@ -207,7 +221,7 @@ class Bounds:
     def worst(
         self,
         values: Mapping[str, np.ndarray],
-        after: np.ndarray | None,
+        moved: Mapping[SuddenKind, np.ndarray],
         exporting: np.ndarray,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the largest rise of each state, and the number of its place; -1 if none rises.
@@ -216,23 +230,23 @@ class Bounds:
         ----------
         values
             From :func:`read_values`.
-        after
-            Voltages after all export is lost, ``[node, state]``; ``None``: the base state's.
+        moved
+            Sudden changes of voltage, ``[node, state]``; left out, those against the base state.
         exporting
-            1 for states that export, 0 for others, ``[state]``; only they lose export.
+            1 for states that export, 0 for others, ``[state]``; only they change suddenly.
         """
         best, where = np.zeros((1, WIDTH)), np.full((1, WIDTH), -1.0)
         everywhere, lane = np.ones((1, WIDTH)), exporting.reshape(1, WIDTH).astype(float)
         first = 0
         for part, bound in zip(self.parts, self.bounds, strict=True):
             source = values[part.source]
-            sudden = part.criterion == Criterion.SUDDEN_VOLTAGE
-            if sudden and after is not None:
+            if part.sudden is not None and part.sudden in moved:
                 still = Bound(bound.rows, np.zeros_like(bound.base), bound.weight)
-                moved = np.ascontiguousarray(source - after)
-                _changes(moved, still, lane, first, best, where)
+                change = np.ascontiguousarray(moved[part.sudden])
+                _changes(change, still, lane, first, best, where)
             elif part.change:
-                _changes(source, bound, lane if sudden else everywhere, first, best, where)
+                mine = everywhere if part.sudden is None else lane
+                _changes(source, bound, mine, first, best, where)
             else:
                 _rises(source, bound, first, best, where)
             first += len(part.rows)

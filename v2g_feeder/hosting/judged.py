@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from v2g_feeder.hosting.bounds import Bounds, parts_of, read_values
+from v2g_feeder.hosting.events import NO_EVENT
 from v2g_feeder.powerflow.mixing import CONVERGED
 from v2g_feeder.powerflow.rows import WIDTH
-from v2g_feeder.powerflow.solution import Reason
+from v2g_feeder.powerflow.solution import Reason, SuddenKind
 
 if TYPE_CHECKING:
     from v2g_feeder.hosting.base import BaseState, FeederInConditions
+    from v2g_feeder.hosting.events import EventSteps
     from v2g_feeder.powerflow.batch import Bench
     from v2g_feeder.screening import Limits
 
@@ -41,7 +43,11 @@ class Judged(NamedTuple):
 
 
 def bounded_day(
-    grid: FeederInConditions, limits: Limits, first_step: int, season: str
+    grid: FeederInConditions,
+    limits: Limits,
+    first_step: int,
+    season: str,
+    events: EventSteps = NO_EVENT,
 ) -> list[tuple[BaseState, Bounds]]:
     """Return the steps of a day without chargers, and what binds at each.
 
@@ -55,8 +61,10 @@ def bounded_day(
         Step of the calendar at which the day begins.
     season
         Picks the ratings of lines.
+    events
+        Ends of an event that are looked at.
     """
-    parts = parts_of(grid.probe.observed, limits, season)
+    parts = parts_of(grid.probe.observed, limits, season, events)
     wanted = sorted({part.source for part in parts})
     states = grid.day(first_step, wanted, limits.head_unbalance_floor_a)
     return [(state, Bounds(parts, state.values)) for state in states]
@@ -69,8 +77,10 @@ def judge(
     bounds: Bounds,
     floor_a: float,
     idle: np.ndarray,
+    *,
+    events: EventSteps = NO_EVENT,
 ) -> Judged:
-    """Solve the spots of a bench from a base state, lose all export, and compare with the limits.
+    """Solve the spots of a bench from a base state, and what follows at once; compare with limits.
 
     Parameters
     ----------
@@ -84,9 +94,11 @@ def judge(
         Mean current from which the head's unbalance counts in full, A.
     idle
         States to leave alone, ``[state]``.
+    events
+        Ends of an event that are looked at; of states with one charger each.
     """
     hour = np.full(WIDTH, base.hour)
-    watts = bench.work.spots.watts
+    watts = bench.work.spots.watts.copy()
     exporting = ~idle & (watts < 0).any(axis=0)
     drawing = exporting & (watts > 0).any(axis=0)
     settles = grid.conditions.settles
@@ -95,25 +107,67 @@ def judge(
     gauge = grid.solver.gauge(bench)
     values = read_values(grid.solver, bench, gauge, bounds.sources, floor_a)
     valid = gauge.reason <= Reason.FLAGGED
-    solves, after = (~idle).astype(np.int64), None
-    if (settles and exporting.any()) or drawing.any():  # else what is left is the base state
-        after = _lost(grid, bench, gauge.v_pu, ~exporting | ~valid, hour)
-        valid &= np.isfinite(after).all(axis=0)
-        solves += exporting
-    rise, place = bounds.worst(values, after, exporting)
-    return Judged(valid, rise, place, solves)
-
-
-def _lost(
-    grid: FeederInConditions, bench: Bench, v_pu: np.ndarray, still: np.ndarray, hour: np.ndarray
-) -> np.ndarray:
-    """Return the voltages after all export is lost, taps as they are, ``[node, state]``."""
+    solves = (~idle).astype(np.int64)
+    moves = exporting & valid
     work = bench.work
     held = (work.re.copy(), work.im.copy(), work.spots.watts.copy(), work.status.copy())
-    np.maximum(work.spots.watts, 0.0, out=work.spots.watts)
-    grid.solver.solve(bench, settle=False, hour=hour, idle=still)
-    after = grid.solver.voltages(bench)
-    after[:, ~still & (work.status != CONVERGED)] = np.nan
-    after[:, still] = np.where(np.isfinite(v_pu[:, still]), v_pu[:, still], 0.0)
+    moved, more = {}, 0
+    if (settles and exporting.any()) or drawing.any():  # else what is left is the base state
+        lost = _solved(grid, bench, np.maximum(work.spots.watts, 0.0), moves, hour)
+        moved[SuddenKind.ALL_EXPORT_LOST], more = gauge.v_pu - lost, 1
+    if moves.any() and len(events.kinds) > 1 and any(part.sudden for part in bounds.parts):
+        changes, count = _events(grid, bench, base, (gauge.v_pu, watts), moves, hour, events)
+        moved, more = moved | changes, more + count
     work.re[:], work.im[:], work.spots.watts[:], work.status[:] = held
-    return after
+    for change in moved.values():
+        change[:, ~moves] = 0.0
+        valid &= np.isfinite(change).all(axis=0)
+    rise, place = bounds.worst(values, moved, exporting)
+    return Judged(valid, rise, place, solves + more * exporting)
+
+
+def _events(
+    grid: FeederInConditions,
+    bench: Bench,
+    base: BaseState,
+    exports: tuple[np.ndarray, np.ndarray],
+    moves: np.ndarray,
+    hour: np.ndarray,
+    events: EventSteps,
+) -> tuple[dict[SuddenKind, np.ndarray], int]:
+    """Return the changes of voltage at the ends of an event, and the power flows that they took.
+
+    ``exports``: voltages of the solved bench and the watts asked for. Regulators that are locked
+    stand alike before and after, so that both ends are the same two states.
+    """
+    v_pu, watts = exports
+    charging = -events.charging_share * watts
+    found, solves = {}, 0
+    if events.end or not grid.conditions.settles:
+        change = v_pu - _solved(grid, bench, charging, moves, hour)
+        found, solves = dict.fromkeys(events.kinds[1:], change), 1
+    if events.start and grid.conditions.settles:
+        bench.work.re[:], bench.work.im[:] = base.re[:, None], base.im[:, None]
+        grid.stand(bench, base)
+        before = _solved(grid, bench, charging, moves, hour, settle=True)
+        after = _solved(grid, bench, watts, moves, hour)
+        found[SuddenKind.EVENT_START], solves = after - before, solves + 2
+    return found, solves
+
+
+def _solved(
+    grid: FeederInConditions,
+    bench: Bench,
+    watts: np.ndarray,
+    moves: np.ndarray,
+    hour: np.ndarray,
+    *,
+    settle: bool = False,
+) -> np.ndarray:
+    """Return voltages with other powers of spots, ``[node, state]``; NaN where none were found."""
+    bench.work.spots.watts[:] = watts
+    grid.solver.solve(bench, settle=settle, hour=hour, idle=~moves)
+    volts = grid.solver.voltages(bench)
+    unfinished = (bench.work.status != CONVERGED) | ~bench.controls.settled | bench.off_curve
+    volts[:, unfinished] = np.nan
+    return volts

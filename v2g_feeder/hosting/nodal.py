@@ -19,6 +19,7 @@ from v2g_feeder.errors import InputError, Problem
 from v2g_feeder.hosting.base import SEARCH_TOLERANCE
 from v2g_feeder.hosting.bounds import Bounds, parts_of
 from v2g_feeder.hosting.candidates import SLOTS, Terminals, terminals
+from v2g_feeder.hosting.events import NO_EVENT, EventSteps
 from v2g_feeder.hosting.hunt import INVALID, Rules
 from v2g_feeder.hosting.judged import bounded_day, judge
 from v2g_feeder.hosting.lanes import Lanes, lanes, load, turn
@@ -53,12 +54,15 @@ class Search:
         Evenly spaced sizes solved for each search beforehand, so that a limit met and passed again
         below the answer is seen; ``None``: 5 with free regulators, whose moves make steps, else
         none.
+    events
+        Ends of an event whose sudden changes limit export, beside that of all export being lost.
     """
 
     maximum_kw: float = 5000.0
     tolerance_kw: float = 1.0
     tolerance_share: float = 0.01
     scan: int | None = None
+    events: EventSteps = NO_EVENT
 
     def __post_init__(self) -> None:
         checks = {
@@ -148,7 +152,7 @@ class Nodal:
 
     def parts(self, season: str) -> tuple[Part, ...]:
         """Return the criteria of a season."""
-        return parts_of(self.grid.probe.observed, self.limits, season)
+        return parts_of(self.grid.probe.observed, self.limits, season, self.search.events)
 
     def day(self, first_step: int, season: str = "") -> Found:
         """Search all candidates in both directions at the steps of a day.
@@ -163,7 +167,8 @@ class Nodal:
         guess = np.full((len(self.points), 2), _FIRST_SHARE * self.search.maximum_kw)
         steps: list[Found] = []
         before = np.zeros(0)
-        for state, bounds in bounded_day(self.grid, self.limits, first_step, season):
+        days = bounded_day(self.grid, self.limits, first_step, season, self.search.events)
+        for state, bounds in days:
             if steps:
                 guess = _next_guess(guess, steps[-1], before, bounds.room)
             before = bounds.room
@@ -212,7 +217,9 @@ class Nodal:
     def _solve(self, base: BaseState, bounds: Bounds, block: Lanes) -> None:
         """Solve the sizes of a block, and note rise, place and validity of each, and the cost."""
         floor = self.limits.head_unbalance_floor_a
-        found = judge(self.grid, self._bench, base, bounds, floor, block.pair < 0)
+        found = judge(
+            self.grid, self._bench, base, bounds, floor, block.pair < 0, events=self.search.events
+        )
         block.valid[:], block.rise[:], block.limiting[:] = found.valid, found.rise, found.place
         block.solves_now[:] = found.solves
 

@@ -13,13 +13,14 @@ import numpy as np
 
 from v2g_feeder.conventions import Criterion, Direction
 from v2g_feeder.feeder.engine import CONTROL_STATIC, LOCKED, ControlState
+from v2g_feeder.hosting.events import NO_EVENT, EventSteps
 from v2g_feeder.powerflow.opendss import EV_NAME, Runner
-from v2g_feeder.powerflow.solution import Reason
+from v2g_feeder.powerflow.solution import Reason, SuddenKind
 from v2g_feeder.powerflow.unbalance import current_unbalance_pct
 from v2g_feeder.screening import binding, excess, room
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     import pandas as pd
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Outcome", "Recheck", "Verdict"]
 
+_CHARGER, _WITHOUT, _CHARGING = range(3)  # copies of the day: with the size, none, as it charges
+_COPIES: Final = 3
 _TIE: Final = 0.02  # of the room: places whose rises are this near are limiting together
 
 
@@ -46,12 +49,15 @@ class Outcome(NamedTuple):
         (criterion, place) of what it breaks, or comes within the tolerance of a tie of breaking.
     nearest
         Largest rise: 1 is a limit.
+    curtailed_kw
+        Export that the charger's curves cut.
     """
 
     valid: bool
     passes: bool
     broken: frozenset[tuple[str, str]]
     nearest: float
+    curtailed_kw: float
 
 
 class Verdict(NamedTuple):
@@ -94,7 +100,7 @@ class Recheck:
         The feeder with the conditions' commands; its points are replaced.
     points
         Candidates to be solved again.
-    conditions, limits
+    conditions, limits, events
         Those of the search.
     """
 
@@ -105,6 +111,7 @@ class Recheck:
         points: pd.DataFrame,
         conditions: Conditions,
         limits: Limits,
+        events: EventSteps = NO_EVENT,
     ) -> None:
         points = points.reset_index(drop=True)
         circuit = replace(circuit, points=points)
@@ -112,9 +119,9 @@ class Recheck:
         self._number = {
             (row.bus, row.connection): number for number, row in enumerate(points.itertuples())
         }
-        self._conditions, self._limits = conditions, limits
+        self._conditions, self._limits, self._events = conditions, limits, events
         self._base: _Base | None = None
-        self._blank = np.zeros(2 * circuit.steps_per_day)
+        self._blank = np.zeros(_COPIES * circuit.steps_per_day)
         for number in range(len(points)):
             engine.set_shape(f"{EV_NAME}_{number}", self._blank, self._blank)
 
@@ -172,17 +179,27 @@ class Recheck:
 
     def _at(self, number: int | None, kw: float, controls: int) -> RawSolution:
         """Solve the step with a charger of ``kw`` (signed) from the base taps."""
-        assert self._base is not None  # noqa: S101  # settled first
-        runner, circuit = self._runner, self._runner.circuit
-        engine, steps = runner.engine, circuit.steps_per_day
+        runner, steps = self._runner, self._runner.circuit.steps_per_day
         if number is not None:
             power = self._blank.copy()
             power[:steps] = kw
+            power[_CHARGING * steps :] = -self._events.charging_share * kw
             runner.ask(number, power, self._blank, abs(kw))
-        engine.start_series(circuit.step_hours)
-        without = self._base.step % steps + steps
-        engine.restore(self._base.control, without, circuit.step_hours)
-        return runner.solve_at(self._base.step % steps, controls)
+        self._rewind()
+        return runner.solve_at(self._position(_CHARGER), controls)
+
+    def _rewind(self) -> None:
+        """Go back to the base state."""
+        assert self._base is not None  # noqa: S101  # settled first
+        engine, hours = self._runner.engine, self._runner.circuit.step_hours
+        engine.start_series(hours)
+        engine.restore(self._base.control, self._position(_WITHOUT), hours)
+
+    def _position(self, copy: int) -> int:
+        """Return the position of the step in a copy of the day."""
+        assert self._base is not None  # noqa: S101  # settled first
+        steps = self._runner.circuit.steps_per_day
+        return self._base.step % steps + copy * steps
 
     def solve(
         self, bus: str, connection: str, direction: str, kw: float, parts: Sequence[Part]
@@ -190,36 +207,59 @@ class Recheck:
         """Solve a size at the step last settled, and screen it."""
         assert self._base is not None  # noqa: S101  # settled first
         runner = self._runner
-        steps = runner.circuit.steps_per_day
         number = self._number[bus, connection]
         exporting = direction == Direction.EXPORT
         signed = -kw if exporting else kw
-        controls = CONTROL_STATIC if self._conditions.settles else LOCKED
-        raw = self._at(number, signed, controls)
+        raw = self._at(number, signed, self._controls)
         all_kw = np.zeros(len(self._number))
         all_kw[number] = signed
         values = self._values(raw)
         reason = runner.judge(raw, values["v_pu"], self._base.step, all_kw)
-        after = values["v_pu"]
+        moved: dict[SuddenKind, np.ndarray] = {}
+        curtailed_kw = runner.curtailed_kw
         if exporting and reason <= Reason.FLAGGED:
-            lost = runner.engine.solve(
-                self._base.step % steps + steps, runner.circuit.step_hours, LOCKED
-            )
-            after = runner.probe.voltages(lost)
-            if not lost.converged:
+            kinds = {part.sudden for part in parts} | {SuddenKind.ALL_EXPORT_LOST}
+            moved = self._sudden(values["v_pu"], kinds)
+            if not all(np.isfinite(change).all() for change in moved.values()):
                 reason = Reason.NOT_CONVERGED
         runner.ask(number, self._blank, self._blank, 0.0)
-        return self._screened(values, after, parts, valid=reason <= Reason.FLAGGED)
+        valid = reason <= Reason.FLAGGED
+        return Outcome(valid, *self._screened(values, moved, parts, valid=valid), curtailed_kw)
+
+    @property
+    def _controls(self) -> int:
+        """How the controls of a step with a charger are solved."""
+        return CONTROL_STATIC if self._conditions.settles else LOCKED
+
+    def _sudden(
+        self, v_pu: np.ndarray, kinds: Collection[SuddenKind | None]
+    ) -> dict[SuddenKind, np.ndarray]:
+        """Return the sudden changes around an export just solved, NaN where one has no solution."""
+        moved = {SuddenKind.ALL_EXPORT_LOST: v_pu - self._then(_WITHOUT, LOCKED)}
+        if SuddenKind.EVENT_END in kinds:
+            moved[SuddenKind.EVENT_END] = v_pu - self._then(_CHARGING, LOCKED)
+        if SuddenKind.EVENT_START in kinds:
+            self._rewind()
+            before = self._then(_CHARGING, self._controls)
+            moved[SuddenKind.EVENT_START] = self._then(_CHARGER, LOCKED) - before
+        return moved
+
+    def _then(self, copy: int, controls: int) -> np.ndarray:
+        """Return the voltages of the step in a copy of the day, solved from where things stand."""
+        raw = self._runner.solve_at(self._position(copy), controls)
+        volts = self._runner.probe.voltages(raw)
+        rests = raw.converged and raw.controls_done and not self._runner.off_curve
+        return volts if rests else np.full_like(volts, np.nan)
 
     def _screened(
         self,
         values: dict[str, np.ndarray],
-        after: np.ndarray,
+        moved: Mapping[SuddenKind, np.ndarray],
         parts: Sequence[Part],
         *,
         valid: bool,
-    ) -> Outcome:
-        """Apply the screening's rule to a solution."""
+    ) -> tuple[bool, frozenset[tuple[str, str]], float]:
+        """Apply the screening's rule to a solution; return the next three of an outcome."""
         assert self._base is not None  # noqa: S101  # settled first
         broken: set[tuple[str, str]] = set()
         passes, nearest = valid, 0.0
@@ -227,20 +267,21 @@ class Recheck:
             own, before = (one[part.source][part.rows] for one in (values, self._base.read))
             reference = before
             if part.change:
-                sudden = part.criterion == Criterion.SUDDEN_VOLTAGE
-                own = own - (after[part.rows] if sudden else before)
                 reference = np.zeros_like(before)
+                own = own - before if part.sudden is None else reference
+                if part.sudden is not None and part.sudden in moved:
+                    own = moved[part.sudden][part.rows]
             bad = binding(part.criterion, own, part.limit, reference)
             left = np.maximum(room(part.criterion, reference, part.limit), 1e-9)
-            moved = excess(part.criterion, own, part.limit) - excess(
+            rise = excess(part.criterion, own, part.limit) - excess(
                 part.criterion, reference, part.limit
             )
-            rise = moved / left
+            rise /= left
             near = bad | (rise > 1 - _TIE)
             broken |= {(str(part.criterion), str(part.labels[at])) for at in np.flatnonzero(near)}
             passes &= not bad.any()
             nearest = max(nearest, float(np.nanmax(rise, initial=0.0)))
-        return Outcome(valid, passes, frozenset(broken), nearest)
+        return passes, frozenset(broken), nearest
 
     def _values(self, raw: RawSolution) -> dict[str, np.ndarray]:
         """Return what limits are set on, by name, ``[place]``."""

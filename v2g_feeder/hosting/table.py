@@ -37,6 +37,7 @@ CAPACITY_COLUMNS: Final = (
     "limiting_criterion",
     "limiting_element",
     "status",
+    "sudden_step",
 )
 _KEY: Final = ["bus", "connection", "direction"]
 _STEP: Final = ["step", "season", "month", "day_type", "hour", "minute"]
@@ -85,12 +86,13 @@ def capacity_table(
     -------
     pandas.DataFrame
         Columns :data:`CAPACITY_COLUMNS`; ``kw`` a magnitude. ``fails_at_kw`` is NaN where no size
-        fails.
+        fails; ``sudden_step`` says which sudden change limits, and is empty for other limits.
     """
     steps, count, both = found.kw.shape
     at = np.indices((steps, count, both)).reshape(3, -1)
     criteria = np.array([*(str(p.criterion) for p in parts for _ in p.rows), ""], dtype=object)
     labels = np.concatenate([*(part.labels for part in parts), np.array([""], dtype=object)])
+    sudden = np.array([*(part.sudden_step for part in parts for _ in part.rows), ""], dtype=object)
     kw, high, place = (getattr(found, n).reshape(-1) for n in ("kw", "fails_at_kw", "place"))
     fails = np.isfinite(high)
     criterion = np.where(fails & (place < 0), str(Criterion.INVALID), criteria[place])
@@ -102,6 +104,7 @@ def capacity_table(
         "fails_at_kw": np.where(fails, high, np.nan),
         "limiting_criterion": criterion,
         "limiting_element": labels[place],
+        "sudden_step": sudden[place],
     }
     table = pd.DataFrame(columns)
     table["status"] = _status(found, search, table["bus"].isin(unrated).to_numpy())

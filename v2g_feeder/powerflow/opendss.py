@@ -132,9 +132,9 @@ class Runner:
 
     Attributes
     ----------
-    curtailed_kw, given
-        Of the state solved last, where chargers follow curves: export that these cut, and the
-        power of each connection point, kW and kvar, ``[2, point]``.
+    curtailed_kw, given, off_curve
+        Of the state solved last, where chargers follow curves: export that these cut, the power of
+        each connection point, kW and kvar, ``[2, point]``, and whether one did not come to rest.
     """
 
     def __init__(
@@ -157,7 +157,7 @@ class Runner:
         self._asked: tuple[np.ndarray, ...] = (none, none)
         self._rated_kw = circuit.export_kw.copy()
         self.given = np.zeros((2, 0))
-        self._off_curve, self.curtailed_kw = False, 0.0
+        self.off_curve, self.curtailed_kw = False, 0.0
         self._windings = list(
             zip(
                 self.feeder.regulators["transformer"],
@@ -254,7 +254,7 @@ class Runner:
         found = []
         for copy, at, kind in wanted:
             raw = self.solve_at(copy * steps + step, LOCKED)
-            rests = raw.converged and not self._off_curve
+            rests = raw.converged and not self.off_curve
             after = self.probe.voltages(raw) if rests else np.full_like(before, np.nan)
             found.append((at, kind, (after - before).astype(np.float32)))
         return found
@@ -278,7 +278,7 @@ class Runner:
 
     def solve_at(self, position: int, controls: int = CONTROL_STATIC) -> RawSolution:
         """Solve a position of the shapes, chargers following their curves."""
-        self._off_curve, self.curtailed_kw = False, 0.0
+        self.off_curve, self.curtailed_kw = False, 0.0
         asked = self._asked[0][:, position : position + 1]
         self.given = np.stack([shape[:, position] for shape in self._asked])
         if not self.circuit.chargers.acting(asked).any():
@@ -305,7 +305,7 @@ class Runner:
                 break
             self._give(position, follow.given, np.flatnonzero((follow.given != before).any(axis=0)))
             raw = self.engine.solve(position, self.circuit.step_hours, LOCKED)
-        self._off_curve = bool(left.any())
+        self.off_curve = bool(left.any())
         self.curtailed_kw, self.given = float(follow.curtailed_kw[0]), follow.given[..., 0].copy()
         return raw
 
@@ -397,7 +397,7 @@ class Runner:
         if len(one):
             v = np.abs(volts[one] - volts[other]) / rated
             out = (v < _EV_VMIN) | (v > _EV_VMAX)
-            if (out & (np.abs(kw[owner]) > 0)).any() or self._off_curve:
+            if (out & (np.abs(kw[owner]) > 0)).any() or self.off_curve:
                 return Reason.EV_NOT_DELIVERED
         return self._gate.judge(volts, self.circuit.base_load.p[:, step])
 

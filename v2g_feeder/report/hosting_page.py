@@ -242,13 +242,15 @@ def _limiting(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def _minimum(row: Mapping[str, Any]) -> dict[str, str]:
     """Return the cells of an annual minimum."""
     limit = row["limiting_criterion"]
+    step = row.get("sudden_step")
+    during = "" if step is None or pd.isna(step) else f", {plain(step)}"
     return {
         "bus": str(row["bus"]),
         "connection": str(row["connection"]),
         "way": WAYS[row["direction"]],
         "kw": amount(row["kw"]),
         "when": when(row),
-        "limit": "none" if pd.isna(limit) else criterion_name(str(limit)),
+        "limit": "none" if pd.isna(limit) else criterion_name(str(limit)) + during,
         "element": "" if pd.isna(row["limiting_element"]) else str(row["limiting_element"]),
         "status": plain(str(row["status"])),
         "conditions": str(row["conditions"]),

@@ -483,7 +483,7 @@ class Study:
         self.limits: Limits = self._limits()
         if content.protection is not None:
             content.protection.settings()  # raises for figures that are none
-        content.hosting.asked()  # raises for settings that do nothing
+        content.hosting.check(self.limits)
         if content.hosting.fleet is not None:
             content.hosting.fleet.settings()
         self._check_names()

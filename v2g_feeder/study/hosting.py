@@ -222,7 +222,7 @@ def _table(study: Study, feeder: FeederStage, case: _Case) -> pd.DataFrame:
         capacity_table(
             load_day(case.folder, day),
             plan.points,
-            parts_of(feeder.observed, study.limits, season),
+            parts_of(feeder.observed, study.limits, season, plan.search.events),
             axis[axis["day"] == day],
             plan.search,
             unrated,

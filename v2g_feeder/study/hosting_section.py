@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import math
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from v2g_feeder.conventions import Connection  # noqa: TC001  # pydantic reads it
+from v2g_feeder.errors import InputError, Problem
 from v2g_feeder.hosting import (
     Capacitors,
     Conditions,
     Envelope,
+    EventSteps,
     FleetCapacity,
     Regulators,
     ReverseMode,
@@ -19,6 +22,9 @@ from v2g_feeder.hosting import (
 from v2g_feeder.hosting.mitigation import Measure
 from v2g_feeder.powerflow.chargers import ChargerControl, category_b
 from v2g_feeder.study.sections import Section
+
+if TYPE_CHECKING:
+    from v2g_feeder.screening import Limits
 
 __all__ = ["ConditionsSection", "EnvelopeSection", "FleetCapacitySection", "HostingSection"]
 
@@ -152,6 +158,31 @@ class EnvelopeSection(Section):
         return Envelope(**self.model_dump())
 
 
+class EventStepsSection(Section):
+    """Ends of an export event whose sudden changes limit export, beside the loss of all export.
+
+    Regulators stay where they stand, and there is no ramp.
+    """
+
+    start: bool = True
+    """From charging to export, at the step's base load."""
+    end: bool = True
+    """From export to the charging that follows, the rebound."""
+    charging_share: Positive = 1.0
+    """Charging kW before the start and after the end, over the size that is searched; 1, that a
+    charger draws at the rating at which it exports, is an assumption."""
+
+    @model_validator(mode="after")
+    def _something_is_asked(self) -> EventStepsSection:
+        if not (self.start or self.end):
+            raise ValueError("neither start nor end is asked for: leave event_steps out")
+        return self
+
+    def settings(self) -> EventSteps:
+        """Return the stage's settings."""
+        return EventSteps(**self.model_dump())
+
+
 class HostingSection(Section):
     """Nodal hosting capacity, hour by hour, export and import."""
 
@@ -172,6 +203,9 @@ class HostingSection(Section):
     scan: Annotated[int, Field(ge=0, le=1000)] | None = None
     """Evenly spaced sizes solved beforehand, which show a limit that is met and passed again; left
     out, 5 with free regulators and none otherwise."""
+    event_steps: EventStepsSection | None = None
+    """Sudden changes at an event's start and end; left out, they are not searched. ``{}`` takes the
+    defaults."""
     conditions: ConditionsSection = Field(default_factory=ConditionsSection)
     further_conditions: list[ConditionsSection] = Field(default_factory=list)
     """Other conditions under which the same is asked, such as regulators locked and free; every
@@ -203,9 +237,24 @@ class HostingSection(Section):
             raise ValueError("mitigation: other_phase needs connections of more than one phase")
         return self
 
+    def check(self, limits: Limits) -> None:
+        """Refuse settings that do nothing.
+
+        Raises
+        ------
+        InputError
+            For conditions without effect, and ends of an event under limits without sudden changes.
+        """
+        self.asked()
+        unlimited = not any(math.isfinite(band.change_pu) for band in limits.sudden)
+        if self.event_steps is not None and unlimited:
+            message = f"{limits.name} does not limit sudden changes of voltage"
+            raise InputError(Problem("hosting.event_steps", message))
+
     def search(self) -> Search:
         """Return the stage's settings."""
-        return Search(self.maximum_kw, self.tolerance_kw, self.tolerance_share, self.scan)
+        steps = EventSteps() if self.event_steps is None else self.event_steps.settings()
+        return Search(self.maximum_kw, self.tolerance_kw, self.tolerance_share, self.scan, steps)
 
     def asked(self) -> tuple[Conditions, ...]:
         """Return the conditions under which is asked, as they were stated."""

@@ -88,6 +88,7 @@ def _lines(study: Study, plan: HostingPlan) -> list[str]:
         "load level": f"{base.source} base load{peak}, {len(study.calendar.days)} days of "
         f"{study.calendar.steps_per_day} steps; generation in the model as the model says",
         "limits": f"{study.limits.name}; one charger at a time, unity power factor, constant power",
+        "sudden changes": search.events.words(),
         "search": f"up to {search.maximum_kw:g} kW, tolerance the larger of "
         f"{search.tolerance_kw:g} kW and {search.tolerance_share:.1%}, {scan} sizes scanned "
         "beforehand",

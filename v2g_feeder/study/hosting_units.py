@@ -145,7 +145,8 @@ def _recheck(folder: str) -> Recheck:
     """Return this process's OpenDSS with a load at every point that is checked."""
     plan, _ = _nodal(folder)
     points = pickle.loads((Path(folder) / _CHECKED).read_bytes())  # noqa: S301  # our own
-    return Recheck(shared_engine(), plan.circuit, points, plan.conditions, plan.limits)
+    engine, events = shared_engine(), plan.search.events
+    return Recheck(engine, plan.circuit, points, plan.conditions, plan.limits, events)
 
 
 @lru_cache(maxsize=2)
