@@ -2,7 +2,11 @@
 
 import pytest
 
-ONLY_WHEN_ASKED = {"benchmark": "a timing", "long": "takes minutes"}
+ONLY_WHEN_ASKED = {
+    "benchmark": "a timing",
+    "long": "takes minutes",
+    "versions": "installs the project anew",
+}
 
 
 def pytest_collection_modifyitems(config, items):

@@ -2,12 +2,14 @@
 
 import importlib
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
 
+import v2g_feeder
 from v2g_feeder.errors import FeederError, InputError, UnitError
 from v2g_feeder.workers import default_workers, run_alone, run_units, worker_pool
 
@@ -82,6 +84,27 @@ def test_one_function_alone_runs_in_another_process(functions, tmp_path):
         run_alone(functions.die, str(tmp_path), "x", "exit", deadline_s=30)
     with pytest.raises(FeederError, match=r"mine.dss: .* ended unexpectedly \(exit code 11\)"):
         run_alone(functions.die, str(tmp_path), "y", "exit", deadline_s=30, feeder="mine.dss")
+
+
+@pytest.mark.parametrize("guard", ["", 'if __name__ == "__main__": '])
+def test_a_script_without_its_guard_is_told_in_one_error(tmp_path, guard):
+    script = tmp_path / "script.py"
+    call = "print('answer', run_alone(os.getcwd, deadline_s=60.0))\n"
+    script.write_text(f"import os\nfrom v2g_feeder.workers import run_alone\n{guard}{call}")
+    root = str(Path(v2g_feeder.__file__).parent.parent)
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, check=False,
+        env=os.environ | {"PYTHONPATH": root},
+    )  # fmt: skip
+    if guard:
+        assert done.stdout.startswith("answer"), done.stderr
+        return
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.count("Traceback") == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("v2g_feeder.errors.V2GFeederError: the worker processes ended before")
+    assert 'if __name__ == "__main__":' in last
 
 
 def test_there_is_at_least_one_worker_and_no_unit_is_no_outcome(functions):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-__all__ = ["file_inputs", "finish", "working_folder"]
+__all__ = ["file_inputs", "finish", "refuse_differences", "working_folder"]
 
 _RECORD: Final = "inputs.json"
 _GONE: Final = ".done"
@@ -47,7 +47,7 @@ def working_folder(out: Path, inputs: Mapping[str, Any], *, resume: bool = False
     record = working_name(out) / _RECORD
     wanted = _flat(inputs)
     if resume and record.is_file():
-        _refuse_differences(json.loads(record.read_text(encoding="utf-8")), wanted, out)
+        refuse_differences(json.loads(record.read_text(encoding="utf-8")), wanted, out)
         return record.parent
     working = empty_folder(out)
     write_json(record, wanted)
@@ -78,8 +78,22 @@ def _flat(inputs: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     return found
 
 
-def _refuse_differences(before: Mapping[str, Any], now: Mapping[str, Any], out: Path) -> None:
-    """Raise an error that names every input that has changed since a run was interrupted."""
+def refuse_differences(before: Mapping[str, Any], now: Mapping[str, Any], out: Path) -> None:
+    """Raise an error that names every input that has changed since a result was begun.
+
+    Parameters
+    ----------
+    before, now
+        Inputs by name, as for :func:`working_folder`.
+    out
+        Folder of the result.
+
+    Raises
+    ------
+    InputError
+        If they are not the same.
+    """
+    before, now = _flat(before), _flat(now)
     changed = [
         Problem(key, f"was {_shown(before, key)}, is {_shown(now, key)}")
         for key in dict.fromkeys([*before, *now])

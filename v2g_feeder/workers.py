@@ -12,6 +12,7 @@ import os
 import sys
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib import import_module
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
-from v2g_feeder.errors import FeederError, UnitError
+from v2g_feeder.errors import FeederError, UnitError, V2GFeederError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -29,6 +30,10 @@ __all__ = ["Outcome", "WorkerPool", "default_workers", "run_alone", "run_units",
 Result = TypeVar("Result")
 _TRIES: Final = 2
 _SHARE_OF_MEMORY: Final = 0.75
+_NONE_UP: Final = (
+    "the worker processes ended before they could work. Each imports the script that was started: "
+    'there, call this package only under  if __name__ == "__main__":'
+)
 _AHEAD: Final = 4  # units queued a worker, so that an interrupt leaves little to wind up
 
 
@@ -62,7 +67,15 @@ def worker_pool(workers: int, module: str = "") -> Iterator[WorkerPool]:
     """Yield worker processes for more than one :func:`run_units`; they end with the block.
 
     With a module they start at once and import it, while the caller does something else.
+
+    Raises
+    ------
+    SystemExit
+        In a worker that runs the user's script once more because nothing guards its calls; the
+        process that waits for it says so.
     """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        sys.exit(1)
     spawn = multiprocessing.get_context("spawn")
     with ProcessPool(workers, context=spawn, initializer=_limit_memory) as pool:
         try:
@@ -102,7 +115,8 @@ def run_units(
     Raises
     ------
     V2GFeederError
-        If a unit raises one: it says what is wrong with the input, and every unit would.
+        If a unit raises one: it says what is wrong with the input, and every unit would. If no
+        worker comes up.
     """
     queue = deque((key, arguments, 1) for key, arguments in units)
     running: dict[Any, tuple[Any, tuple[Any, ...], int]] = {}
@@ -148,6 +162,8 @@ def _outcome(key: Any, future: Any, deadline_s: float) -> Outcome[Any]:
         return Outcome(key, None, "it ran out of memory")
     except TimeoutError:
         return Outcome(key, None, f"it took longer than {deadline_s:g} s")
+    except BrokenProcessPool:
+        raise V2GFeederError(_NONE_UP) from None
 
 
 def run_alone(

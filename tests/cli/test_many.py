@@ -99,6 +99,39 @@ def test_an_interrupt_leaves_the_table_of_those_that_are_finished(four, monkeypa
     assert list(pd.read_csv(four / "out" / "summary.csv")["study"]) == ["a"]
 
 
+def test_resume_takes_the_finished_goes_on_with_the_rest_and_refuses_what_has_changed(
+    four, monkeypatch
+):
+    out, real = four / "out", many.run_study
+
+    def interrupted(study, *arguments, **options):
+        if study.content.name == "b":
+            raise KeyboardInterrupt
+        return real(study, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(many, "run_study", interrupted)
+        both = four / "a.yaml", four / "b.yaml", "--out", out, "--resume", "--workers", 1
+        assert study(*both).exit_code == 130
+    (row,) = pd.read_csv(out / "summary.csv").to_dict("records")
+    assert (row["study"], row["status"]) == ("a", "done")
+    made = (out / "a" / "summary.json").stat().st_mtime_ns
+    done = study(*both)
+    assert done.exit_code == 0, done.output
+    table = pd.read_csv(out / "summary.csv")
+    assert list(table["study"]) == ["a", "b"]
+    assert set(table["status"]) == {"done"}
+    assert table.loc[0].to_dict() == pytest.approx(row, nan_ok=True)
+    assert (out / "a" / "summary.json").stat().st_mtime_ns == made
+    written(four, "a", seed=7)
+    done = study(*both)
+    assert done.exit_code == 3
+    assert "cannot go on: its inputs have changed" in done.output
+    table = pd.read_csv(out / "summary.csv")
+    assert list(table["status"]) == ["failed", "done"]
+    assert (out / "a" / "summary.json").stat().st_mtime_ns == made
+
+
 def test_a_pattern_without_a_match_is_named(tmp_path):
     done = study(tmp_path / "no*.yaml")
     assert done.exit_code == 3

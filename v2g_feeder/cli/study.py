@@ -39,7 +39,11 @@ _PEAKS: Final = ("no_ev", "uncontrolled", "managed", "export")
     help="Result folder, default results/NAME; of several studies the folder of all, results.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace an earlier result.")
-@click.option("--resume", is_flag=True, help="Go on with a run that was interrupted.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on with a run that was interrupted; of several, take finished ones as they are.",
+)
 @workers_option
 @allow_path_option
 @seed_option
@@ -78,6 +82,7 @@ def study(
                 named,
                 parent,
                 overwrite=overwrite,
+                resume=resume,
                 load=load,
                 run=lambda number, file: (
                     _told(number, len(named), file, given) | {"workers": workers}

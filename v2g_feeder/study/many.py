@@ -14,7 +14,7 @@ from v2g_feeder.conventions import Case, Policy
 from v2g_feeder.errors import InputError, Problem, V2GFeederError
 from v2g_feeder.store import csv_text, write_text
 from v2g_feeder.study.config import load_study
-from v2g_feeder.study.run import run_study
+from v2g_feeder.study.run import finished_result, run_study
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -104,6 +104,7 @@ def run_many(
     parent: Path,
     *,
     overwrite: bool = False,
+    resume: bool = False,
     load: dict[str, Any] | None = None,
     run: Callable[[int, Path], dict[str, Any]] = lambda _number, _file: {},
 ) -> list[Row]:
@@ -117,6 +118,8 @@ def run_many(
         Folder of the result folders.
     overwrite
         Replace earlier results and an earlier table.
+    resume
+        Go on with runs that were interrupted, and take what is finished as it is.
     load
         For :func:`~v2g_feeder.study.config.load_study`.
     run
@@ -129,13 +132,13 @@ def run_many(
         One a file. An interrupt writes the table of those that are finished and goes on up.
     """
     table = parent / SUMMARY
-    if table.exists() and not overwrite:
+    if table.exists() and not (overwrite or resume):
         raise InputError(Problem(str(table), "exists", "--overwrite replaces it"))
     rows: list[Row] = []
     taken: dict[str, Path] = {}
     try:
         for number, file in enumerate(files):
-            options = {"overwrite": overwrite} | run(number, file)
+            options = {"overwrite": overwrite, "resume": resume} | run(number, file)
             rows.append(_row(file, parent, taken, load or {}, options))
     finally:
         columns = [item.name for item in fields(Row)]
@@ -161,6 +164,8 @@ def _row(
         if other != file:
             raise InputError(Problem(f"{file}: name", f"{name!r} is the name of {other} too"))  # noqa: TRY301
         out = parent / name
+        if options["resume"] and (finished := finished_result(study, out)):
+            return _figures(file, out, finished)
         return _figures(file, out, run_study(study, out, **options))
     except V2GFeederError as error:
         return Row(str(file), name, exit_code=error.exit_code, problem=_first_line(error))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import yaml
 
 import v2g_feeder
 from v2g_feeder.feeder.engine import engine_version
-from v2g_feeder.resume import file_inputs, finish, working_folder
-from v2g_feeder.store import claim_folder
+from v2g_feeder.resume import file_inputs, finish, refuse_differences, working_folder
+from v2g_feeder.store import claim_folder, working_name
 from v2g_feeder.study.feeder_stage import FeederStage, prepare_feeder
 from v2g_feeder.study.fleet_stage import FleetStage, export_rating, prepare_fleet
 from v2g_feeder.study.pilot_figures import pilot_tables
@@ -22,13 +26,12 @@ from v2g_feeder.workers import default_workers, run_alone, worker_pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from v2g_feeder.study.config import Study
 
     Tell = Callable[[str, int, int], None]
 
-__all__ = ["begin", "inputs_of", "notices", "prepare", "run_study"]
+__all__ = ["begin", "finished_result", "inputs_of", "notices", "prepare", "run_study"]
 
 
 def prepare(study: Study) -> tuple[FeederStage, FleetStage]:
@@ -158,6 +161,36 @@ def inputs_of(study: Study, feeder: FeederStage) -> dict[str, Any]:
         "limits": asdict(study.limits),
         "files": file_inputs(feeder.files),
     }
+
+
+def finished_result(study: Study, out: Path) -> dict[str, Any]:
+    """Return the summary of the whole result that a folder holds of a study, if it does.
+
+    Raises
+    ------
+    InputError
+        If it was made from other inputs, or by another version; every difference is named.
+    """
+    if working_name(out).exists() or not (out / "summary.json").is_file():
+        return {}
+    manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
+    files = {row["file"]: row["sha256"] for row in manifest["inputs"]}
+    files.pop(str(study.path), None)  # what it says is compared key by key
+    before = {
+        "v2g_feeder": manifest["v2g_feeder"],
+        "engine": manifest["engine"],
+        "study": yaml.safe_load((out / "study.yaml").read_text(encoding="utf-8")),
+        "files": files,
+    }
+    now = {
+        "v2g_feeder": v2g_feeder.__version__,
+        "engine": engine_version(),
+        "study": study.resolved(),
+        "files": file_inputs(Path(name) for name in files if Path(name).is_file()),
+    }
+    refuse_differences(before, now, out)
+    summary: dict[str, Any] = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    return summary
 
 
 def notices(feeder: FeederStage) -> list[str]:
