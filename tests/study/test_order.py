@@ -24,44 +24,42 @@ STUDY = {
 
 @pytest.fixture
 def shuffled(monkeypatch):
-    """Return a function that has a module's units done in another order, and what it was."""
+    """Return a function that has a module's units done in another order, and counts them."""
 
-    def shuffle(module, seed):
-        orders = []
+    def shuffle(module):
+        counts = []
 
         def run(function, units, **options):
             units = list(units)
-            order = np.random.default_rng(seed).permutation(len(units))
-            orders.append(order.tolist())
+            order = np.random.default_rng(3).permutation(len(units))
+            counts.append(len(units))
             return run_units(function, [units[number] for number in order], **options)
 
         monkeypatch.setattr(module, "run_units", run)
-        return orders
+        return counts
 
     return shuffle
 
 
-@pytest.mark.parametrize("engine", ["opendss", "batch"])
-def test_of_a_study(tmp_path, shuffled, engine):
+@pytest.mark.parametrize(("engine", "units", "workers"), [("opendss", 10, 1), ("batch", 3, 2)])
+def test_of_a_study(tmp_path, shuffled, engine, units, workers):
     path = tmp_path / "study.yaml"
     path.write_text(yaml.safe_dump(STUDY | {"power_flow": {"engine": engine}}))
     checked = load_study(path)
-    hashes = {run_study(checked, tmp_path / "as planned", workers=1)["content_sha256"]}
-    for seed, workers in ((1, 1), (2, 2)):
-        orders = shuffled(power_flow, seed)
-        summary = run_study(checked, tmp_path / f"shuffled{seed}", workers=workers)
-        hashes.add(summary["content_sha256"])
-        assert summary["engine"]["name"] == engine
-        assert any(order != sorted(order) for order in orders)
-    assert len(hashes) == 1
+    planned = run_study(checked, tmp_path / "planned", workers=1)
+    counts = shuffled(power_flow)
+    other = run_study(checked, tmp_path / "shuffled", workers=workers)
+    assert max(counts) > units
+    assert other["engine"]["name"] == engine
+    assert other["content_sha256"] == planned["content_sha256"]
 
 
 def test_of_a_search_for_capacity(tmp_path, shuffled):
     path = tmp_path / "study.yaml"
     path.write_text(yaml.safe_dump(STUDY))
     checked = load_study(path)
-    hashes = {run_hosting(checked, tmp_path / "as planned", workers=1)["content_sha256"]}
-    orders = shuffled(hosting, 1)
-    hashes.add(run_hosting(checked, tmp_path / "shuffled", workers=2)["content_sha256"])
-    assert any(order != sorted(order) for order in orders)
-    assert len(hashes) == 1
+    planned = run_hosting(checked, tmp_path / "planned", workers=1)
+    counts = shuffled(hosting)
+    other = run_hosting(checked, tmp_path / "shuffled", workers=2)
+    assert max(counts) == 4
+    assert other["content_sha256"] == planned["content_sha256"]
