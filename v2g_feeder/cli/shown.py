@@ -45,6 +45,7 @@ _STAGES = {
     "envelope": "envelope, days",
     "report": "tables and report",
 }
+_WIDEST = 1000
 
 workers_option = click.option(
     "--workers", type=click.IntRange(1, 256), help="Worker processes; default all processors."
@@ -118,6 +119,6 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
         table.add_row(*(Text(cell) for cell in row))  # a name may hold what rich takes for a tag
     console = Console()
     if not console.is_terminal:  # in a file or a pipe nothing is gained by folding
-        console.width = max(console.width, console.measure(table).maximum)
+        console.width = max(console.width, Console(width=_WIDEST).measure(table).maximum)
     console.print(title, style="italic", highlight=False, markup=False)
     console.print(table)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from v2g_feeder.powerflow.solution import Observed, SuddenKind
     from v2g_feeder.screening import Item, Limits
 
-__all__ = ["AT_NODES", "SEARCHED", "Bound", "Bounds", "Part", "parts_of", "read_values"]
+__all__ = ["SEARCHED", "Bound", "Bounds", "Part", "parts_of", "read_values"]
 
 SEARCHED: Final = (
     Criterion.OVER_VOLTAGE,
@@ -45,11 +45,6 @@ SEARCHED: Final = (
     Criterion.REGULATOR_VOLTAGE,
 )
 """Criteria of a single state; operations of taps and capacitors belong to whole days."""
-AT_NODES: Final = (
-    Criterion.OVER_VOLTAGE, Criterion.UNDER_VOLTAGE, Criterion.SUDDEN_VOLTAGE,
-    Criterion.SLOW_VOLTAGE,
-)  # fmt: skip
-"""Criteria whose places are nodes, not elements."""
 _SOURCE: Final = {
     Criterion.THERMAL: "loading_pct",
     Criterion.EMERGENCY: "loading_pct",

@@ -37,8 +37,9 @@ from v2g_feeder.study.hosting_units import (
     write_checked,
     write_hosting_plan,
 )
+from v2g_feeder.study.names import as_written, printed
 from v2g_feeder.study.run import begin, inputs_of
-from v2g_feeder.study.write import manifest_of, places_named, printed
+from v2g_feeder.study.write import manifest_of
 from v2g_feeder.workers import default_workers, run_units
 
 if TYPE_CHECKING:
@@ -330,7 +331,12 @@ def _write(
     bought: dict[str, pd.DataFrame],
 ) -> dict[str, Any]:
     """Write the tables; return the summary."""
-    table, checked, effort = results
+    table, checked, effort = (
+        printed(results[0], feeder),
+        printed(results[1], feeder),
+        results[2],
+    )
+    bought = printed(bought, feeder)
     content = ContentHash()
     minima = _minima(table)
     tables = {"hosting_capacity": table, "hosting_minima": minima, "hosting_check": checked}
@@ -339,13 +345,13 @@ def _write(
         tables["hosting_range"] = ranges(minima, asked)
     tables |= bought
     for name, rows in tables.items():
-        text = csv_text(places_named(rows, feeder))
+        text = csv_text(rows)
         content.add_text(name, text)
         write_text(out / f"{name}.csv", text)
     buses = feeder.feeder.buses.reset_index()
     columns = ["bus", "parent", "x", "y", "phase", "kv_base_ln", "km"]
     shown = printed(buses[columns], feeder)
-    shown["parent"] = buses["parent"].map(lambda bus: feeder.names.get(bus, bus))
+    shown["parent"] = [as_written(str(bus), feeder.names) for bus in buses["parent"]]
     write_text(out / "buses.csv", csv_text(shown))
     write_text(
         out / "study.yaml", yaml.safe_dump(study.resolved(), sort_keys=False, allow_unicode=True)

@@ -11,7 +11,7 @@ from v2g_feeder.hosting import Regulators
 from v2g_feeder.store import ContentHash, csv_text, write_text
 from v2g_feeder.study.hosting_envelope import operating_envelopes
 from v2g_feeder.study.hosting_fleet import fleet_capacity
-from v2g_feeder.study.write import places_named
+from v2g_feeder.study.names import printed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -98,7 +98,7 @@ def _written(
     content = ContentHash()
     content.add_text("hosting", content_sha256)
     for name, parts in answers.tables.items():
-        text = csv_text(places_named(pd.concat(parts, ignore_index=True), feeder))
+        text = csv_text(printed(pd.concat(parts, ignore_index=True), feeder))
         content.add_text(name, text)
         write_text(out / f"{name}.csv", text)
     return answers.summary | {"content_sha256": content.hexdigest()}

@@ -12,6 +12,7 @@ from v2g_feeder.hosting.bounds import SEARCHED
 from v2g_feeder.hosting.table import unrated_buses
 from v2g_feeder.screening import criteria_of, unknowns
 from v2g_feeder.store import SCHEMA_VERSION
+from v2g_feeder.study.names import as_written
 from v2g_feeder.study.summary import feeder_figures, records
 
 if TYPE_CHECKING:
@@ -215,9 +216,9 @@ def _unrated(study: Study, feeder: FeederStage, table: pd.DataFrame) -> dict[str
     elements = sorted({above[bus][1] for bus in buses if above[bus][1] in names})
     return {
         "buses": len(buses),
-        "answers": int(table["bus"].isin(buses).sum()),
+        "answers": int(table["bus"].str.lower().isin(buses).sum()),
         "elements": len(elements),
-        "first_elements": elements[:_SHOWN],
+        "first_elements": [as_written(name, feeder.names) for name in elements[:_SHOWN]],
     }
 
 

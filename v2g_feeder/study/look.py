@@ -17,6 +17,7 @@ from v2g_feeder.powerflow.opendss import Circuit, Runner
 from v2g_feeder.powerflow.solution import Observed, Reason
 from v2g_feeder.report.figures import FeederPicture, draw_feeder, loading_key, new_figure
 from v2g_feeder.report.layout import place_buses
+from v2g_feeder.study.names import as_written
 from v2g_feeder.study.power_flow import DEADLINE_S
 from v2g_feeder.workers import run_alone
 
@@ -63,8 +64,7 @@ class FeederLook:
 
     def named(self, name: str) -> str:
         """Return a bus, node or element as the model wrote it."""
-        bus, dot, node = name.partition(".")
-        return self.names.get(name.lower(), f"{self.names.get(bus.lower(), bus)}{dot}{node}")
+        return as_written(name, self.names)
 
     def figures(self) -> dict[str, Any]:
         """Return what the model holds and how it stands, by name; units are in the names."""

@@ -19,6 +19,7 @@ from v2g_feeder.screening import (
     reverse_kw,
 )
 from v2g_feeder.store import ContentHash
+from v2g_feeder.study.names import as_written, places_as_written
 from v2g_feeder.study.results import ResultsFile
 from v2g_feeder.study.units import Unit, load_solution, lost_solution
 
@@ -106,7 +107,7 @@ class StudyReducer:
         self._file = ResultsFile(
             out / "results.nc",
             study.calendar,
-            feeder.observed,
+            places_as_written(feeder),
             self._draws,
             stored,
             [reason.name.lower() for reason in Reason],
@@ -130,7 +131,7 @@ class StudyReducer:
         """Write load shapes and ledger, which do not depend on power flow."""
         if self._curtailed:
             self._file.add_chargers(len(self._fleet.points))
-        points = [str(name) for name in self._fleet.points["bus"]]
+        points = [as_written(str(bus), self._feeder.names) for bus in self._fleet.points["bus"]]
         for (policy, case), kw in self._fleet.kw.items():
             self._content.add_array(f"kw {policy} {case}", kw.astype(np.float32))
             if policy == Policy.NO_EV:

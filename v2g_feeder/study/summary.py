@@ -22,6 +22,7 @@ from v2g_feeder.powerflow.solution import Reason
 from v2g_feeder.screening import unknowns
 from v2g_feeder.store import SCHEMA_VERSION
 from v2g_feeder.study.charger_section import charger_assumptions
+from v2g_feeder.study.names import as_written, printed
 from v2g_feeder.study.solar import SOLAR_NAME, solar_assumptions, solar_summary
 
 if TYPE_CHECKING:
@@ -69,9 +70,12 @@ def summarise(
         "harm_and_relief": records(reduced.relief),
         "harm_and_relief_no_ev": records(reduced.relief_no_ev),
         "reverse_flow": records(
-            reduced.reverse[
-                (reduced.reverse["reverse_hours"] > 0) | (reduced.reverse["element"] == "head")
-            ]
+            printed(
+                reduced.reverse[
+                    (reduced.reverse["reverse_hours"] > 0) | (reduced.reverse["element"] == "head")
+                ],
+                feeder,
+            )
         ),
         "ledger": ledger_means(study, fleet),
         "funnel": records(fleet.funnel),
@@ -82,7 +86,7 @@ def summarise(
             {
                 "kind": finding.kind,
                 "message": finding.message,
-                "elements": list(finding.elements),
+                "elements": [as_written(name, feeder.names) for name in finding.elements],
                 "count": finding.count,
             }
             for finding in feeder.findings

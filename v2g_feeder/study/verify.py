@@ -146,7 +146,13 @@ class _Expected:
                 steps_a_day=file.dimensions["step"].size // file["day_label"].shape[0],
                 nodes=_names(file["node"]),
                 wiring=_names(file["node_wiring"]),
-                base_kv=dict(zip(_names(file["bus"]), file["bus_kv_base_ln"][...], strict=True)),
+                base_kv=dict(
+                    zip(
+                        map(str.lower, _names(file["bus"])),
+                        file["bus_kv_base_ln"][...],
+                        strict=True,
+                    )
+                ),
             )
 
     def compared(self, engine: str, package: Path) -> Verified:
@@ -172,7 +178,7 @@ class _Expected:
             volts[bus.lower(), node] = float(size) * np.exp(1j * np.radians(float(angle)))
         found = []
         for label, wiring in zip(self.nodes, self.wiring, strict=True):
-            bus, *nodes = label.split(".")
+            bus, *nodes = label.lower().split(".")
             ends = [volts.get((bus, node), complex(np.nan)) for node in nodes]
             between = ends[0] - (ends[1] if len(ends) > 1 else 0.0)
             scale = 1.0 if len(ends) == 1 else 2.0 if wiring == Wiring.SPLIT_PHASE else np.sqrt(3.0)

@@ -16,16 +16,16 @@ import yaml
 import v2g_feeder
 from v2g_feeder.conventions import BOUNDING_CASES, Case, Policy
 from v2g_feeder.feeder.engine import engine_version
-from v2g_feeder.hosting.bounds import AT_NODES
 from v2g_feeder.report.html import write_report
 from v2g_feeder.store import csv_text, file_sha256, write_json, write_text
+from v2g_feeder.study.names import as_written, printed
 from v2g_feeder.study.package import export_case, write_parts
 from v2g_feeder.study.pilot_figures import recharging
 from v2g_feeder.study.protection import protection_summary
 from v2g_feeder.study.summary import records, summarise
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     import pandas as pd
@@ -36,9 +36,7 @@ if TYPE_CHECKING:
     from v2g_feeder.study.power_flow import EngineUse
     from v2g_feeder.study.reduce import Reduced
 
-__all__ = ["exported_first", "manifest_of", "places_named", "printed", "write_results"]
-
-_LIMITS: Final = ("limiting", "import", "export")  # whose place a table of capacities may name
+__all__ = ["exported_first", "manifest_of", "write_results"]
 
 _PACKAGES: Final = (
     "opendssdirect.py",
@@ -107,59 +105,27 @@ def exported_first(run: tuple[str, str]) -> tuple[bool, bool, bool]:
     return (case not in BOUNDING_CASES, policy == Policy.EXPORT, case == Case.EXPECTED)
 
 
-def printed(table: pd.DataFrame, feeder: FeederStage) -> pd.DataFrame:
-    """Return a table with buses and elements as the model wrote them."""
-    shown = table.copy()
-    names = feeder.names
-    if "bus" in shown:
-        shown["bus"] = _mapped(shown["bus"], lambda bus: names.get(bus, bus))
-    for column in ("element", "worst_element"):
-        if column in shown:
-            shown[column] = _mapped(shown[column], lambda name: names.get(name.lower(), name))
-    if "node" in shown:
-        shown["node"] = _mapped(shown["node"], lambda node: _node(node, names))
-    return shown
-
-
-def places_named(table: pd.DataFrame, feeder: FeederStage) -> pd.DataFrame:
-    """Return a table of capacities as the model wrote its names, those of limiting places too."""
-    shown = printed(table, feeder)
-    for limit in _LIMITS:
-        place = f"{limit}_element"
-        if place in table:
-            named = printed(table.assign(element=table[place], node=table[place]), feeder)
-            at_node = table[f"{limit}_criterion"].isin(AT_NODES)
-            shown[place] = named["node"].where(at_node, named["element"])
-    return shown
-
-
-def _mapped(column: pd.Series[Any], rule: Any) -> pd.Series[Any]:
-    """Return a column of names, each mapped once."""
-    return column.map({name: rule(str(name)) for name in column.dropna().unique()}).fillna(column)
-
-
-def _node(node: str, names: Any) -> str:
-    bus, dot, rest = node.partition(".")
-    return f"{names.get(bus, bus)}{dot}{rest}"
-
-
 def _write_places(path: Path, feeder: FeederStage, reduced: Reduced) -> None:
     """Add buses, elements' ends and extremes to the arrays, for drawings."""
     buses, tables = feeder.feeder.buses, feeder.feeder
     text = h5netcdf.core.h5py.string_dtype()
+
+    def written(column: Iterable[Any]) -> list[str]:
+        return [as_written(str(name), feeder.names) for name in column]
+
     with h5netcdf.File(path, "a") as file:
         file.dimensions["bus"] = len(buses)
         labels = {
-            "bus": (("bus",), list(buses.index)),
-            "bus_parent": (("bus",), list(buses["parent"])),
-            "bus_phase": (("bus",), list(buses["phase"])),
+            "bus": (("bus",), written(buses.index)),
+            "bus_parent": (("bus",), written(buses["parent"])),
+            "bus_phase": (("bus",), [str(phase) for phase in buses["phase"]]),
         }
         ends = tables.elements.set_index("element").reindex(feeder.observed.elements["element"])
-        labels["element_bus1"] = (("element",), list(ends["bus1"]))
-        labels["element_bus2"] = (("element",), list(ends["bus2"]))
+        labels["element_bus1"] = (("element",), written(ends["bus1"]))
+        labels["element_bus2"] = (("element",), written(ends["bus2"]))
         for name, (dims, values) in labels.items():
             variable = file.create_variable(name, dims, dtype=text)
-            variable[...] = np.array([str(value) for value in values], dtype=object)
+            variable[...] = np.array(values, dtype=object)
         for name, column, units in (
             ("bus_x", "x", "model coordinates, no stated system"),
             ("bus_y", "y", "model coordinates, no stated system"),
