@@ -82,7 +82,8 @@ def test_workers_do_not_matter_and_conditions_do(tmp_path):
     )  # fmt: skip
     other = run_hosting(load_study(path), tmp_path / "three", workers=1)
     assert other["conditions"][0] == (
-        "feeder: regulators top, reverse mode as_model, capacitors off, source 1.01 pu"
+        "feeder: regulators top, reverse mode as_model, capacitors off, source 1.01 pu, "
+        "generation as stated"
     )
     assert other["check"]["passes_at_kw"] == other["check"]["fails_at_fails_at_kw"] == 10
     median = {
@@ -134,6 +135,32 @@ def test_ends_of_an_event_need_a_limit_and_leave_less(tmp_path):
     assert less[table["direction"] == "import"].abs().max() == 0
     with pytest.raises(InputError, match="hand does not limit sudden changes"):
         asked.content.hosting.check(limits())
+
+
+def test_existing_generation_is_a_condition(tmp_path):
+    hosting = {
+        "buses": ["675"], "connections": ["ABC"], "check_pairs": 10,
+        "conditions": {"generation": 0.0}, "further_conditions": [{"generation": 1.5}],
+    }  # fmt: skip
+    path = study(tmp_path, **hosting)
+    with pytest.raises(InputError, match="the feeder has no generator"):
+        run_hosting(load_study(path), tmp_path / "none", workers=1)
+    assert not list(tmp_path.glob("none/*"))
+    array = {"name": "s", "bus": "675", "kw": 400.0, "latitude": 34.0, "longitude": -118.0}
+    solar = yaml.safe_load(path.read_text("utf-8")) | {"solar": [array]}
+    solar["calendar"]["day_types"] = ["min_day"]
+    path.write_text(yaml.safe_dump(solar), "utf-8")
+    summary = run_hosting(load_study(path), tmp_path / "out", workers=1)
+    check = summary["check"]
+    assert check["passes_at_kw"] == check["fails_at_fails_at_kw"] == check["checked"]
+    table = pd.read_csv(tmp_path / "out" / "hosting_capacity.csv")
+    exports = table[table["direction"] == "export"].set_index("hour")
+    none, more = (
+        exports[exports["conditions"].str.endswith(f"generation {level} x as stated")]["kw"]
+        for level in ("0", "1.5")
+    )
+    assert none[2] == pytest.approx(more[2], rel=0.01)
+    assert none[12] - more[12] > 300
 
 
 def killed(path, out, after):

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from v2g_feeder.conventions import Status
+from v2g_feeder.conventions import Criterion, Status
 from v2g_feeder.errors import InputError
+from v2g_feeder.feeder.engine import shared_engine
 from v2g_feeder.feeder.library import resolve_model
 from v2g_feeder.hosting import Conditions, Regulators, ReverseMode, Search
+from v2g_feeder.hosting.recheck import Recheck
 
-from .cases import BASES, limits, line, search, source, write
+from .cases import BASES, KV, limits, line, search, source, write
+from .test_two_buses import KM, VOLTS, by_hand
 
 IEEE34 = resolve_model("ieee34", Path.cwd())
 UNKNOWN = Conditions(
@@ -89,3 +93,65 @@ def test_regulators_locked_at_the_top_leave_less():
     _, top = at_848(Conditions(regulators=Regulators.TOP), 1.1)
     _, free = at_848(Conditions(regulators=Regulators.FREE), 1.1)
     assert top["kw"] + 50 < base["kw"] < free["kw"] == 1000.0
+
+
+GENERATION = {
+    "generator": f"New Generator.g bus1=b kv={KV:g} kw=900 kvar=0 vmaxpu=1.3\n",
+    "PV system": f"New PVSystem.p bus1=b kv={KV:g} pmpp=1000 irradiance=0.9 kva=950 vmaxpu=1.3\n",
+    "negative load": f"New Load.n bus1=b kv={KV:g} kw=-900 kvar=0 vminpu=0.5 vmaxpu=1.5\n",
+}
+
+
+@pytest.mark.parametrize("level", [0.0, 0.5, 1.0, 1.5])
+@pytest.mark.parametrize("kind", GENERATION)
+def test_existing_generation_takes_what_it_gives(kind, level, tmp_path):
+    text = source() + line("l", "src", "b", KM, extra="normamps=300") + GENERATION[kind] + BASES
+    conditions, limit = Conditions(generation=level), limits(vmax=1.03)
+    found = search(write(tmp_path, text), limit, buses=["b"], connections=["ABC"],
+                   conditions=conditions)  # fmt: skip
+    row = found.row("b", "ABC", "export")
+    together = by_hand("ABC", lambda v, _: np.abs(v).max() / VOLTS - 1.03, "export")
+    assert row["limiting_criterion"] == Criterion.OVER_VOLTAGE
+    assert row["kw"] == pytest.approx(together - 900.0 * level, abs=1.5)
+    runner, nodal = found.runner, found.nodal
+    check = Recheck(shared_engine(), runner.circuit, nodal.points, conditions, limit)
+    (base,) = nodal.grid.day(0, ["v_pu"], 0.0)
+    verdict = check.verdict(row, base, nodal.parts(""), nodal.grid.solver.place)
+    assert (verdict.passes, verdict.fails) == (True, True), "OpenDSS stands under the same level"
+
+
+def test_every_size_of_a_generator_follows_its_level(tmp_path):
+    """Power factor, stated vars, vars of models 4 and 5, and an inverter that cuts its panels."""
+    units = [
+        "Generator.a {} kw=300 kvar=120", "Generator.b {} kw=300 pf=0.9 model=4",
+        "Generator.c {} kw=300 kvar=-50 model=5", "PVSystem.d {} kva=300 pmpp=400 irradiance=1",
+        "PVSystem.e {} kva=300 pmpp=200 pf=0.9 irradiance=0.7",
+        "PVSystem.f {} kva=300 pmpp=200 kvar=-100 irradiance=0.7",
+    ]  # fmt: skip
+    text = source() + line("l", "src", "b", 1.0, extra="normamps=300")
+    text += "".join("New " + unit.format(f"bus1=b kv={KV:g}") + "\n" for unit in units) + BASES
+    text += f"New Storage.s bus1=b kv={KV:g} kwrated=100 %idlingkw=4\n"
+    model = write(tmp_path, text)
+
+    def given(level):
+        grid = search(model, limits(), buses=["b"], connections=["ABC"],
+                      rules=Search(maximum_kw=10.0),
+                      conditions=Conditions(generation=level)).nodal.grid  # fmt: skip
+        return np.concatenate([grid._generation.kw, grid._generation.kvar], axis=1)
+
+    whole = given(1.0)
+    assert np.abs(whole[:-1, 0]).min() > 100
+    assert (np.abs(whole[[0, 1, 2, 4, 5], 1]) > 10).all()
+    for level in (0.4, 2.0):
+        assert given(level)[:-1] == pytest.approx(level * whole[:-1], rel=1e-6, abs=1e-6)
+        assert given(level)[-1] == pytest.approx(whole[-1]), "storage stays as it is"
+    assert given(0.0) == pytest.approx(whole[-1:])
+
+
+def test_a_level_of_nothing_is_refused(tmp_path):
+    text = source() + line("l", "src", "b", 1.0, extra="normamps=200") + BASES
+    with pytest.raises(InputError, match="the feeder has no generator, PV system, array"):
+        search(write(tmp_path, text), limits(), conditions=Conditions(generation=0.5))
+    for level in (-0.1, np.inf):
+        with pytest.raises(InputError, match=r"hosting\.conditions\.generation"):
+            Conditions(generation=level)

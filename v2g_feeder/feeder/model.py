@@ -66,6 +66,12 @@ class Feeder:
     regulators
         ``transformer``, ``winding``, ``control``, ``vreg``, ``band``, ``ptratio``, ``tap_step``
         (per unit), ``reversible``, ``bus``.
+    capacitors
+        ``name``, ``bus``, ``kvar``, ``control`` (empty for a bank without one).
+    generation
+        ``element`` (``Generator.g``, ``PVSystem.p``), ``kw`` (a PV system's Pmpp), ``kvar`` (NaN
+        where vars follow from a power factor), ``kva`` (NaN for generators); storage is not among
+        them, nor are negative loads.
     findings
         What a reader must know about the model.
     tree
@@ -81,6 +87,7 @@ class Feeder:
     loads: pd.DataFrame
     regulators: pd.DataFrame
     capacitors: pd.DataFrame
+    generation: pd.DataFrame
     findings: tuple[Finding, ...]
     tree: Tree
 
@@ -172,6 +179,7 @@ def read_feeder(engine: Engine, master: Path) -> Feeder:
         loads=loads,
         regulators=regulators,
         capacitors=_capacitors(stated),
+        generation=_rated_generation(engine, stated),
         findings=(),
         tree=tree,
     )
@@ -221,6 +229,28 @@ def _capacitors(stated: Mapping[str, Any]) -> pd.DataFrame:
         for row in stated.get("Capacitor", [])
     ]
     return pd.DataFrame(rows, columns=["name", "bus", "kvar", "control"])
+
+
+def _rated_generation(engine: Engine, stated: Mapping[str, Any]) -> pd.DataFrame:
+    """Return one row a generator or PV system in service, its ratings in force."""
+    rows = [
+        (f"Generator.{row['Name']}", row["kW"], row["kvar"], np.nan)
+        for row in engine.properties("Generator")
+        if row["Enabled"]
+    ]
+    by_vars = {row["Name"] for row in stated.get("PVSystem", []) if "kvar" in row}
+    rows += [
+        (
+            f"PVSystem.{row['Name']}",
+            row["Pmpp"],
+            row["kvar"] if row["Name"] in by_vars else np.nan,
+            row["kVA"],
+        )
+        for row in engine.properties("PVSystem")
+        if row["Enabled"]
+    ]
+    table = pd.DataFrame(rows, columns=["element", "kw", "kvar", "kva"])
+    return table.astype({"kw": float, "kvar": float, "kva": float})
 
 
 def _edges(

@@ -1,7 +1,7 @@
 """Feeder conditions: what is held or set while capacity is searched, printed beside every number.
 
 The same feeder gives very different numbers under each (IEEE 1729, examples of hosting capacity).
-Load level and existing generation are the base load's; everything else is here.
+The load level is the base load's; everything else is here.
 """
 
 from __future__ import annotations
@@ -73,6 +73,9 @@ class Conditions:
         model's own. Only modes other than ``as_model`` and ``locked_forward`` read them.
     source_pu
         Voltage of the source; ``None``: the model's own.
+    generation
+        Existing generation over what the model and the study state: the size of every generator, PV
+        system, negative load and array. 0: none. Storage stays as it is.
     """
 
     regulators: Regulators = Regulators.LOCKED
@@ -81,8 +84,12 @@ class Conditions:
     reverse_delay_s: float | None = None
     capacitors: Capacitors = Capacitors.CONTROLLED
     source_pu: float | None = None
+    generation: float = 1.0
 
     def __post_init__(self) -> None:
+        if not (np.isfinite(self.generation) and self.generation >= 0):
+            message = f"{self.generation} is not possible"
+            raise InputError(Problem("hosting.conditions.generation", message))
         given = (self.reverse_threshold_kw, self.reverse_delay_s)
         unused = self.reverse_mode in _WITHOUT_THRESHOLD
         if unused and any(value is not None for value in given):
@@ -117,7 +124,8 @@ class Conditions:
         Raises
         ------
         InputError
-            If the reverse mode is unknown: :meth:`alternatives` are what can be solved.
+            If the reverse mode is unknown: :meth:`alternatives` are what can be solved. For another
+            level of generation than 1 on a feeder that has none.
         """
         if self.reverse_mode == ReverseMode.UNKNOWN:
             where = "hosting.conditions.reverse_mode"
@@ -125,6 +133,8 @@ class Conditions:
         found: list[str] = []
         if self.source_pu is not None:
             found.append(f"Edit Vsource.source pu={self.source_pu:g}")
+        if self.generation != 1.0:
+            found += self._generation(feeder)
         if self.capacitors == Capacitors.OFF:
             for row in feeder.capacitors.itertuples():
                 if row.control:
@@ -135,6 +145,30 @@ class Conditions:
             if settings:
                 found.append(f"Edit RegControl.{row.control} {settings}")
         return tuple(found)
+
+    def _generation(self, feeder: Feeder) -> list[str]:
+        """Return the commands that bring all generation to its level.
+
+        A PV system's panels and inverter grow alike. OpenDSS divides by both, so that at 0 the
+        element is switched off.
+        """
+        level, table = self.generation, feeder.generation
+        negative = feeder.loads[feeder.loads["kw"] < 0]
+        if table.empty and negative.empty:
+            message = f"{level:g}, but the feeder has no generator, PV system, array, negative load"
+            raise InputError(Problem("hosting.conditions.generation", message, "leave it out"))
+        found = [
+            f'Edit "Load.{row.name}" kw={level * row.kw:.9g} kvar={level * row.kvar:.9g}'
+            for row in negative.itertuples(index=False)
+        ]
+        for row in table.itertuples(index=False):
+            pv = row.element.startswith("PVSystem.")
+            sizes = {"pmpp" if pv else "kw": row.kw, "kva": row.kva, "kvar": row.kvar}
+            text = " ".join(
+                f"{key}={level * size:.9g}" for key, size in sizes.items() if np.isfinite(size)
+            )
+            found.append(f'Edit "{row.element}" {text if level else "enabled=no"}')
+        return found
 
     def _reverse(self, vreg: float, band: float) -> str:
         """Return the settings of a regulator for the reverse mode."""
@@ -184,4 +218,6 @@ class Conditions:
         if self.reverse_delay_s is not None:
             parts.append(f"delay {self.reverse_delay_s:g} s")
         source = "as the model" if self.source_pu is None else f"{self.source_pu:g} pu"
-        return ", ".join([*parts, f"capacitors {self.capacitors}", f"source {source}"])
+        level = "as stated" if self.generation == 1.0 else f"{self.generation:g} x as stated"
+        parts += [f"capacitors {self.capacitors}", f"source {source}", f"generation {level}"]
+        return ", ".join(parts)

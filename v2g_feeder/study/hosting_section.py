@@ -50,6 +50,9 @@ class ConditionsSection(Section):
     """``controlled``: as the model has them; ``off``."""
     source_pu: Positive | None = None
     """Voltage of the source, per unit; left out, the model's."""
+    generation: NotNegative = 1.0
+    """Existing generation over what the model and the study's ``solar`` state: 0 is none, 0.5 half
+    of each size, 1 all of it. Storage stays as it is, and so does what measured loads contain."""
 
     def settings(self) -> Conditions:
         """Return the stage's settings."""

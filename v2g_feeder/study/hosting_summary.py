@@ -87,7 +87,7 @@ def _lines(study: Study, plan: HostingPlan) -> list[str]:
     peak = "" if base.head_peak_kw is None else f", head peak {base.head_peak_kw:g} kW"
     lines = {
         "load level": f"{base.source} base load{peak}, {len(study.calendar.days)} days of "
-        f"{study.calendar.steps_per_day} steps; generation in the model as the model says",
+        f"{study.calendar.steps_per_day} steps",
         "limits": f"{study.limits.name}; one charger at a time, unity power factor, constant power",
         "sudden changes": search.events.words(),
         "search": f"up to {search.maximum_kw:g} kW, tolerance the larger of "
