@@ -61,6 +61,11 @@ class WorkerPool:
     processes: ProcessPool
     workers: int
 
+    def on_each(self, function: Callable[..., object], *arguments: Any) -> None:
+        """Have every process that is idle call a function, for what it keeps of it."""
+        for _ in range(self.workers):
+            self.processes.schedule(function, args=arguments)
+
 
 @contextmanager
 def worker_pool(workers: int, module: str = "") -> Iterator[WorkerPool]:
@@ -79,9 +84,10 @@ def worker_pool(workers: int, module: str = "") -> Iterator[WorkerPool]:
     spawn = multiprocessing.get_context("spawn")
     with ProcessPool(workers, context=spawn, initializer=_limit_memory) as pool:
         try:
-            for _ in range(workers if module else 0):
-                pool.schedule(_bring, args=(module,))
-            yield WorkerPool(pool, workers)
+            started = WorkerPool(pool, workers)
+            if module:
+                started.on_each(_bring, module)
+            yield started
         except BaseException:
             pool.stop()  # type: ignore[no-untyped-call]
             raise
@@ -167,9 +173,13 @@ def _outcome(key: Any, future: Any, deadline_s: float) -> Outcome[Any]:
 
 
 def run_alone(
-    function: Callable[..., Result], *arguments: Any, deadline_s: float, feeder: object = ""
+    function: Callable[..., Result],
+    *arguments: Any,
+    deadline_s: float,
+    feeder: object = "",
+    workers: WorkerPool | int = 1,
 ) -> Result:
-    """Run one function in a process of its own and return its result.
+    """Run one function in another process and return its result.
 
     Parameters
     ----------
@@ -179,6 +189,8 @@ def run_alone(
         Longest time that it may take.
     feeder
         The model that it reads and solves, if that is what it does.
+    workers
+        Those of :func:`worker_pool`, of which one does it; else a process of its own.
 
     Raises
     ------
@@ -187,7 +199,7 @@ def run_alone(
     UnitError
         If it did over anything else.
     """
-    (outcome,) = run_units(function, [("", arguments)], workers=1, deadline_s=deadline_s)
+    (outcome,) = run_units(function, [("", arguments)], workers=workers, deadline_s=deadline_s)
     if outcome.lost and feeder:
         raise FeederError(f"{feeder}: the engine could not read and solve it: {outcome.lost}")
     if outcome.lost:

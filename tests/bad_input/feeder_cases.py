@@ -84,7 +84,7 @@ CASES = {
         ("m.dss", "no closing"), OWN, {"m.dss": MODEL + "New Line.x bus1=a rmatrix=[0.1 | 0.2"}
     ),
     "a folder": Case(
-        ("feeder.model: 'sub' is neither",), {"feeder": {"model": "sub"}}, {"sub/a.dss": "x"}
+        ("feeder.model: 'sub' is a folder",), {"feeder": {"model": "sub"}}, {"sub/a.dss": "x"}
     ),
     "an unknown class": refused("New Lode.x bus1=Tail", "no element class 'lode'", "'load'"),
     "an unknown property": refused("New Load.x bus1=Tail kww=3", "kww", "'kW'"),

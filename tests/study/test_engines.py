@@ -147,8 +147,8 @@ def test_what_the_batch_engine_loses_is_left_to_opendss(monkeypatch, write_study
     handed = []
 
     class Days:
-        def add(self, group, lost=""):
-            handed.append((list(group), lost))
+        def add(self, group, file, lost=""):
+            handed.append((list(group), file.name, lost))
 
     def outcomes(_function, jobs, **_options):
         yield Outcome(jobs[1][0], "")
@@ -157,8 +157,8 @@ def test_what_the_batch_engine_loses_is_left_to_opendss(monkeypatch, write_study
         yield Outcome(jobs[2][0], None, "it took longer than 600 s")
 
     monkeypatch.setattr(power_flow, "run_units", outcomes)
-    use, left = power_flow._by_batch(study, units, set(), (Days(), tmp_path), 1)
-    assert handed == [(units[:3], "")]
+    use, left = power_flow._by_batch(study, units, (Days(), tmp_path), 1)
+    assert handed == [(units[:3], "d000_managed_expected_0000_and_2.pickle", "")]
     assert left == units[3:]
     assert use == EngineUse("batch", "", GOOD, tuple(unit.label for unit in units[3:]))
     assert json.loads(json.dumps(use.record()))["comparison"]["steps"] == 96

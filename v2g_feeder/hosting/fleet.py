@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 from scipy.optimize import isotonic_regression
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from v2g_feeder.conventions import ANY, WHOLE_DAY, Case, Criterion, Policy, Status, reference_of
 from v2g_feeder.errors import InputError, Problem
@@ -192,8 +192,8 @@ def clopper_pearson(
     count, whole = np.broadcast_arrays(np.asarray(violating), np.asarray(draws))
     tail = (1.0 - confidence) / 2.0
     rest = whole - count
-    low = np.where(count > 0, beta.ppf(tail, np.maximum(count, 1), rest + 1), 0.0)
-    high = np.where(rest > 0, beta.ppf(1.0 - tail, count + 1, np.maximum(rest, 1)), 1.0)
+    low = np.where(count > 0, betaincinv(np.maximum(count, 1), rest + 1, tail), 0.0)
+    high = np.where(rest > 0, betaincinv(count + 1, np.maximum(rest, 1), 1.0 - tail), 1.0)
     return low, high
 
 

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from scipy.stats import binom
+from scipy.special import bdtrc
 
 from v2g_feeder.loadshape import held_in
 
@@ -74,7 +74,7 @@ def exceeded(
     if len(days) < least_event_days(level, confidence):
         return estimate, math.nan
     ranks = np.arange(1, len(days) + 1)
-    sure = binom.sf(ranks - 1, len(days), 1 - level) >= confidence  # at least `rank` days below
+    sure = bdtrc(ranks - 1, len(days), 1 - level) >= confidence  # at least `rank` days below
     return estimate, float(days[int(sure.sum()) - 1])
 
 

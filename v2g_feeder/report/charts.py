@@ -81,8 +81,15 @@ def shape_charts(result: Result) -> list[Chart]:
 def _shape_figure(lines: _Lines, steps: pd.DataFrame, day_type: str) -> Figure:
     """Return the load shapes of a day type: rows of lines by columns of seasons."""
     rows, seasons = lines.rows, list(dict.fromkeys(steps["season"]))
-    figure = new_figure(11.2, 0.55 + 2.05 * len(rows))
-    grid = figure.subplots(len(rows), len(seasons), sharex=True, sharey="row", squeeze=False)
+    width, height = 11.2, 0.55 + 2.05 * len(rows)
+    figure = new_figure(width, height, fitted=False)
+    longest = max(len(label) for row in rows for label, _, _ in row.styles.values())
+    beside = 0.55 + 0.055 * longest  # inches that the key takes
+    around = {"left": 0.75 / width, "right": 1 - beside / width, "wspace": 0.08, "hspace": 0.1}
+    around |= {"bottom": 0.45 / height, "top": 1 - 0.25 / height}
+    grid = figure.subplots(
+        len(rows), len(seasons), sharex=True, sharey="row", squeeze=False, gridspec_kw=around
+    )
     for level, row in enumerate(rows):
         for ax, season in zip(grid[level], seasons, strict=True):
             here = ((steps["season"] == season) & (steps["day_type"] == day_type)).to_numpy()
@@ -98,8 +105,8 @@ def _shape_figure(lines: _Lines, steps: pd.DataFrame, day_type: str) -> Figure:
                 ax.axhline(0, color="#8a9099", linewidth=0.6, zorder=1)
         handles, labels = grid[level, 0].get_legend_handles_labels()
         if handles:
-            beside = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "handlelength": 2.4}
-            grid[level, -1].legend(handles, labels, fontsize=7.5, frameon=False, **beside)
+            aside = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "handlelength": 2.4}
+            grid[level, -1].legend(handles, labels, fontsize=7.5, frameon=False, **aside)
     return figure
 
 

@@ -112,9 +112,12 @@ class FeederPicture(NamedTuple):
     labels: Mapping[int, str]
 
 
-def new_figure(width: float, height: float) -> Figure:
-    """Return an empty figure, inches, that belongs to no pyplot state."""
-    figure = Figure(figsize=(width, height), dpi=_DPI, layout="constrained")
+def new_figure(width: float, height: float, *, fitted: bool = True) -> Figure:
+    """Return an empty figure, inches, that belongs to no pyplot state.
+
+    ``fitted`` finds room for all text as it is saved, which takes as long again as drawing it.
+    """
+    figure = Figure(figsize=(width, height), dpi=_DPI, layout="constrained" if fitted else None)
     FigureCanvasAgg(figure)
     return figure
 

@@ -34,10 +34,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FleetStage",
+    "PlacedFleet",
     "bounding_power",
     "export_rating",
     "fleet_places",
     "place_fleets",
+    "placed_fleet",
     "premise_load",
     "prepare_fleet",
     "runs_of",
@@ -50,8 +52,8 @@ _ALWAYS: Final = (Case.EXPECTED, Case.HIGH)
 
 
 @dataclass(frozen=True)
-class FleetStage:
-    """Signed kW of every run of a study.
+class PlacedFleet:
+    """The vehicles of a study, and where they are.
 
     Parameters
     ----------
@@ -61,6 +63,19 @@ class FleetStage:
         Connection points, one row each.
     of_vehicle
         Point of each vehicle.
+    """
+
+    vehicles: Vehicles
+    points: pd.DataFrame
+    of_vehicle: np.ndarray
+
+
+@dataclass(frozen=True)
+class FleetStage(PlacedFleet):
+    """Signed kW of every run of a study.
+
+    Parameters
+    ----------
     kw
         By (policy, case): ``[draw, point, step]``; runs without chance have one draw. For
         ``coincident_split`` the first axis is the exporting phase, A, B, C.
@@ -70,9 +85,6 @@ class FleetStage:
         Vehicles by exclusive state and case.
     """
 
-    vehicles: Vehicles
-    points: pd.DataFrame
-    of_vehicle: np.ndarray
     kw: dict[tuple[str, str], np.ndarray]
     shapes: Shapes
     funnel: pd.DataFrame
@@ -113,17 +125,22 @@ def shape_settings(study: Study, customers: int) -> ShapeSettings:
     )
 
 
-def prepare_fleet(study: Study, feeder: FeederStage) -> FleetStage:
-    """Draw the fleet, place it, simulate every policy and case, and add up by point.
+def placed_fleet(study: Study, feeder: FeederStage) -> PlacedFleet:
+    """Draw the fleet and place it.
 
     Raises
     ------
     InputError
         For fleets that do not fit the feeder.
     """
+    vehicles = fleet_vehicles(shape_settings(study, len(feeder.customers)))
+    return PlacedFleet(vehicles, *fleet_places(study, feeder))
+
+
+def prepare_fleet(study: Study, feeder: FeederStage, placed: PlacedFleet) -> FleetStage:
+    """Simulate every policy and case of a placed fleet, and add up by point."""
     settings = shape_settings(study, len(feeder.customers))
-    vehicles = fleet_vehicles(settings)
-    points, of_vehicle = fleet_places(study, feeder)
+    vehicles, points, of_vehicle = placed.vehicles, placed.points, placed.of_vehicle
     premise = None
     if any(policy == Policy.V2H for policy, _ in settings.runs):
         premise = premise_load(feeder, points, of_vehicle)

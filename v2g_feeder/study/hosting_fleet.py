@@ -33,7 +33,7 @@ from v2g_feeder.study.fleet_stage import (
 from v2g_feeder.study.power_flow import solve_runs
 from v2g_feeder.study.reduce import take_day
 from v2g_feeder.study.summary import records
-from v2g_feeder.study.units import Plan, Unit, plan_units, write_plan
+from v2g_feeder.study.units import Plan, Unit, packed_model, plan_units, write_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -216,13 +216,11 @@ class _Tally:
         self.first = 0
         """Number of the first (size, draw) that is being solved."""
 
-    def add_day(
-        self, day: int, same_as: Mapping[Unit, Unit], folder: Path, lost: Mapping[str, str]
-    ) -> None:
+    def add_day(self, day: int, same_as: Mapping[Unit, Unit], files: Mapping[Unit, Path]) -> None:
         """Take a day whose units are all solved or lost."""
         calendar = self._study.calendar
         blank = (self._feeder.observed, calendar.steps_per_day)
-        runs = take_day(day, same_as, folder, lost, blank)
+        runs = take_day(day, same_as, files, blank)
         season = str(calendar.days[day].season)
         for run in self.violated:
             reference = stacked(runs[judged_against(*run)])
@@ -291,7 +289,7 @@ def fleet_capacity(
         kw = {run: np.stack([power[run] for power in powers]) for run in draws.runs}
         kw[_NO_EV] = np.zeros((1, *next(iter(kw.values())).shape[1:]))
         circuit = replace(feeder.circuit, points=draws.points)
-        write_plan(Plan(circuit, study.limits.reverse_flow_kw, kw), folder)
+        write_plan(Plan(packed_model(circuit, study.limits.reverse_flow_kw), kw), folder)
         tally.first = first
 
         def told(done: int, total: int, first: int = first, count: int = len(some)) -> None:

@@ -132,7 +132,7 @@ def curtailed_days(folder: Path) -> set[int]:
 
 def load_curtailed(folder: Path, day: int) -> np.ndarray:
     """Load what :func:`curtail_day` wrote, kW, ``[step, candidate]``."""
-    return load_arrays(_file(folder, day, "curtailed"))["curtailed_kw"]
+    return np.asarray(load_arrays(_file(folder, day, "curtailed"))["curtailed_kw"])
 
 
 def write_checked(points: pd.DataFrame, folder: Path) -> None:

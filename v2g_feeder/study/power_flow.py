@@ -22,6 +22,7 @@ from v2g_feeder.study.units import (
     plan_units,
     solve_side_by_side,
     solve_unit,
+    units_file,
 )
 from v2g_feeder.workers import Outcome, run_units
 
@@ -76,10 +77,8 @@ class EngineUse:
 class DayReducer(Protocol):
     """Whoever folds the days of a calendar."""
 
-    def add_day(
-        self, day: int, same_as: Mapping[Unit, Unit], folder: Path, lost: Mapping[str, str]
-    ) -> None:
-        """Take a day whose units are all solved or lost."""
+    def add_day(self, day: int, same_as: Mapping[Unit, Unit], files: Mapping[Unit, Path]) -> None:
+        """Take a day whose units are all solved, and in files, or lost."""
 
 
 class _Days:
@@ -89,23 +88,25 @@ class _Days:
         self,
         reducer: DayReducer,
         same_as: dict[Unit, Unit],
-        folder: Path,
         tell: Callable[[int], None],
     ) -> None:
-        self._reducer, self._same_as, self._folder, self._tell = reducer, same_as, folder, tell
+        self._reducer, self._same_as, self._tell = reducer, same_as, tell
         self._waiting = Counter(unit.day for unit in dict.fromkeys(same_as.values()))
         self._next = self._done = 0
+        self._files: dict[Unit, Path] = {}
         self.lost: dict[str, str] = {}
         tell(0)
 
-    def add(self, units: Sequence[Unit], lost: str = "") -> None:
-        """Note units that are solved, or lost for a reason."""
+    def add(self, units: Sequence[Unit], file: Path, lost: str = "") -> None:
+        """Note units that are solved, in a file, or lost for a reason."""
         for unit in units:
             self._waiting[unit.day] -= 1
             if lost:
                 self.lost[unit.label] = lost
+            else:
+                self._files[unit] = file
         while self._next in self._waiting and not self._waiting[self._next]:
-            self._reducer.add_day(self._next, self._same_as, self._folder, self.lost)
+            self._reducer.add_day(self._next, self._same_as, self._files)
             self._next += 1
         self._done += len(units)
         self._tell(self._done)
@@ -189,17 +190,18 @@ def solve_runs(
     """
     reducer, folder = into
     units = list(dict.fromkeys(same_as.values()))
-    days = _Days(reducer, same_as, folder, lambda done: tell(done, len(units)))
-    kept = {unit for unit in units if (folder / f"{unit.label}.pickle").is_file()}
+    days = _Days(reducer, same_as, lambda done: tell(done, len(units)))
     use = _chosen(study, feeder, units)
+    left = units
     if use.name == "batch":
-        use, left = _by_batch(study, units, kept, (days, folder), workers)
-    else:
-        days.add(sorted(kept))
-        left = [unit for unit in units if unit not in kept]
-    work = [(unit, (str(folder), unit)) for unit in left]
+        use, left = _by_batch(study, units, (days, folder), workers)
+    files = {unit: units_file(folder, [unit]) for unit in left}
+    for unit, file in files.items():
+        if file.is_file():
+            days.add([unit], file)
+    work = [(unit, (str(folder), unit)) for unit, file in files.items() if not file.is_file()]
     for outcome in run_units(solve_unit, work, workers=workers, deadline_s=DEADLINE_S):
-        days.add([outcome.key], outcome.lost)
+        days.add([outcome.key], files[outcome.key], outcome.lost)
     return use, days.lost
 
 
@@ -215,23 +217,22 @@ def _chosen(study: Study, feeder: FeederStage, units: Sequence[Unit]) -> EngineU
 def _by_batch(
     study: Study,
     units: list[Unit],
-    kept: set[Unit],
     into: tuple[_Days, Path],
     workers: int | WorkerPool,
 ) -> tuple[EngineUse, list[Unit]]:
-    """Solve what the batch engine can and is not kept; return what is left to OpenDSS.
+    """Solve what the batch engine can and has not solved; return what is left to OpenDSS.
 
     A sample is solved by both engines first. Nothing is handed on before they agree, nor anything
-    that is kept: where they do not, all is OpenDSS's.
+    that an interrupted run has left: where they do not, all is OpenDSS's.
     """
     days, folder = into
     count = study.content.power_flow.check_units
     picked = np.random.default_rng(study.content.seed).permutation(len(units))[:count]
     sample = tuple(units[number] for number in sorted(picked))
     jobs: list[tuple[Any, tuple[Any, ...]]] = [(_CHECK, (_CHECK, str(folder), sample))]
-    groups = _side_by_side(units)
-    ready = [group for group in groups if kept.issuperset(group)]
-    jobs += [(group, ("", str(folder), group)) for group in groups if group not in ready]
+    files = {group: units_file(folder, group) for group in _side_by_side(units)}
+    ready = [group for group, file in files.items() if file.is_file()]
+    jobs += [(group, ("", str(folder), group)) for group in files if group not in ready]
     use: EngineUse | None = None if sample else EngineUse("batch")
     left: list[Unit] = []
     for outcome in run_units(
@@ -246,9 +247,10 @@ def _by_batch(
         else:
             ready.append(outcome.key)
         while use and ready:
-            days.add(ready.pop(0))
+            group = ready.pop(0)
+            days.add(group, files[group])
     for group in ready:  # no job was left
-        days.add(group)
+        days.add(group, files[group])
     by_opendss = tuple(unit.label for unit in sorted(left))
     return EngineUse("batch", "", use.comparison if use else None, by_opendss), left
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from v2g_feeder.feeder.model import Feeder
     from v2g_feeder.study.config import Study
     from v2g_feeder.study.feeder_stage import FeederStage
-    from v2g_feeder.study.fleet_stage import FleetStage
+    from v2g_feeder.study.fleet_stage import PlacedFleet
 
 __all__ = ["HeadSection", "ProtectionSection", "protection_summary", "screen_site", "screen_study"]
 
@@ -99,7 +99,7 @@ class ProtectionSection(Section):
         return protection_settings(**self.figures)
 
 
-def screen_study(study: Study, feeder: FeederStage, fleet: FleetStage) -> pd.DataFrame | None:
+def screen_study(study: Study, feeder: FeederStage, fleet: PlacedFleet) -> pd.DataFrame | None:
     """Return the protection screen of a study, ``None`` where it has none.
 
     Chargers that may export do so at their rating, all at once; what loads draw meanwhile is the

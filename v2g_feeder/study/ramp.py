@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from v2g_feeder.screening import Limits
     from v2g_feeder.study.config import Study
     from v2g_feeder.study.feeder_stage import FeederStage
-    from v2g_feeder.study.fleet_stage import FleetStage
+    from v2g_feeder.study.fleet_stage import PlacedFleet
     from v2g_feeder.workers import WorkerPool
 
 __all__ = [
@@ -88,7 +88,7 @@ class Ramp:
 
 
 def what_the_feeder_takes(
-    study: Study, feeder: FeederStage, fleet: FleetStage, workers: int | WorkerPool
+    study: Study, feeder: FeederStage, fleet: PlacedFleet, workers: int | WorkerPool
 ) -> list[dict[str, Any]]:
     """Return the first limit of a rising export, a row a day of events, mode and change.
 
@@ -131,7 +131,7 @@ def ramp_of(one: Ramp, limits: Limits, reverse_limits_kw: dict[str, float]) -> d
     return one.key | found._asdict() | {"hour": hour if found.step >= 0 else np.nan}
 
 
-def ramps_of(study: Study, feeder: FeederStage, fleet: FleetStage) -> Iterator[Ramp]:
+def ramps_of(study: Study, feeder: FeederStage, fleet: PlacedFleet) -> Iterator[Ramp]:
     """Yield the ramps of a study with events."""
     section = study.content.ramp
     asked = section or RampSection()

@@ -21,7 +21,7 @@ from v2g_feeder.screening import (
 from v2g_feeder.store import ContentHash
 from v2g_feeder.study.names import as_written, places_as_written
 from v2g_feeder.study.results import ResultsFile
-from v2g_feeder.study.units import Unit, load_solution, lost_solution
+from v2g_feeder.study.units import Unit, load_solutions, lost_solution
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -154,12 +154,10 @@ class StudyReducer:
         self._file.add_labels("day_label", [day.label for day in self._study.calendar.days])
         self._file.add_labels("ledger_row", LEDGER_ROWS)
 
-    def add_day(
-        self, day: int, same_as: Mapping[Unit, Unit], folder: Path, lost: Mapping[str, str]
-    ) -> None:
+    def add_day(self, day: int, same_as: Mapping[Unit, Unit], files: Mapping[Unit, Path]) -> None:
         """Take a day whose units are all solved or lost."""
         blank = (self._feeder.observed, self._study.calendar.steps_per_day)
-        runs = take_day(day, same_as, folder, lost, blank)
+        runs = take_day(day, same_as, files, blank)
         split = (Policy.EXPORT, Case.COINCIDENT_SPLIT)
         if split in runs:
             runs[split] = [self._worst_split(day, runs[split])]
@@ -326,8 +324,7 @@ class StudyReducer:
 def take_day(
     day: int,
     same_as: Mapping[Unit, Unit],
-    folder: Path,
-    lost: Mapping[str, str],
+    files: Mapping[Unit, Path],
     blank: tuple[Observed, int],
 ) -> dict[tuple[str, str], list[Solution]]:
     """Return the solutions of a day by run, in the order of the draws.
@@ -340,24 +337,19 @@ def take_day(
         Number of the day.
     same_as
         The unit that was solved for each unit.
-    folder
-        Where the files are.
-    lost
-        Units that crashed or overran: no number is known of them.
+    files
+        The file of every unit that was solved; no number is known of the others.
     blank
         Places and steps of a day: the shape of a unit where all were lost.
     """
     runs: dict[tuple[str, str], list[Solution]] = {}
-    files: dict[str, Solution] = {}
-    for unit, solved in same_as.items():
-        if unit.day != day:
-            continue
-        if solved.label not in files and solved.label not in lost:
-            files[solved.label] = load_solution(folder / f"{solved.label}.pickle")
-        solution = files.get(solved.label)
-        if solution is None:
-            like = next(iter(files.values())) if files else _blank(*blank)
-            solution = lost_solution(like, Reason.CRASHED)
+    units = {unit: solved for unit, solved in same_as.items() if unit.day == day}
+    found: dict[str, Solution] = {}
+    for path in dict.fromkeys(files[solved] for solved in units.values() if solved in files):
+        found |= load_solutions(path)
+    like = next(iter(found.values()), None) or _blank(*blank)
+    for unit, solved in units.items():
+        solution = found[solved.label] if solved in files else lost_solution(like, Reason.CRASHED)
         runs.setdefault((unit.policy, unit.case), []).append(solution)
     return runs
 

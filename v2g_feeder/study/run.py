@@ -16,18 +16,26 @@ from v2g_feeder.feeder.engine import engine_version
 from v2g_feeder.resume import file_inputs, finish, refuse_differences, working_folder
 from v2g_feeder.store import claim_folder, working_name
 from v2g_feeder.study.feeder_stage import FeederStage, prepare_feeder
-from v2g_feeder.study.fleet_stage import FleetStage, export_rating, prepare_fleet
+from v2g_feeder.study.fleet_stage import (
+    FleetStage,
+    PlacedFleet,
+    export_rating,
+    placed_fleet,
+    prepare_fleet,
+)
 from v2g_feeder.study.pilot_figures import pilot_tables
 from v2g_feeder.study.power_flow import DEADLINE_S, solve_study
 from v2g_feeder.study.protection import screen_study
 from v2g_feeder.study.ramp import what_the_feeder_takes
-from v2g_feeder.study.units import Plan, write_plan
+from v2g_feeder.study.units import Plan, load_model, packed_model, write_plan
 from v2g_feeder.workers import default_workers, run_alone, worker_pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from v2g_feeder.powerflow.opendss import Circuit
     from v2g_feeder.study.config import Study
+    from v2g_feeder.workers import WorkerPool
 
     Tell = Callable[[str, int, int], None]
 
@@ -37,7 +45,7 @@ __all__ = ["begin", "finished_result", "inputs_of", "notices", "prepare", "run_s
 def prepare(study: Study) -> tuple[FeederStage, FleetStage]:
     """Run the stages before power flow: feeder (in a process of its own) and fleet."""
     feeder = run_alone(prepare_feeder, study, deadline_s=DEADLINE_S, feeder=study.model)
-    return feeder, prepare_fleet(study, feeder)
+    return feeder, prepare_fleet(study, feeder, placed_fleet(study, feeder))
 
 
 def run_study(
@@ -85,24 +93,26 @@ def run_study(
         inputs.
     """
     workers = workers or default_workers()
-    with worker_pool(workers, "v2g_feeder.study.units") as pool, ThreadPoolExecutor(1) as aside:
+    with worker_pool(workers, "v2g_feeder.study.units") as pool, ThreadPoolExecutor(2) as aside:
         aside.submit(import_module, "v2g_feeder.study.write")  # matplotlib, beside the feeder
         tell, feeder = begin(
-            study, out, overwrite=overwrite, progress=progress, notice=notice, resume=resume
+            study,
+            out,
+            overwrite=overwrite,
+            progress=progress,
+            notice=notice,
+            resume=resume,
+            workers=pool,
         )
         tell("fleet", 0, 1)
-        fleet = prepare_fleet(study, feeder)
-        protection = screen_study(study, feeder, fleet)
-        ramp = what_the_feeder_takes(study, feeder, fleet, pool)
-        pilot = pilot_tables(study, feeder, fleet, ramp)
+        placed = placed_fleet(study, feeder)
+        model = packed_model(_with_chargers(study, feeder, placed), study.limits.reverse_flow_kw)
+        ramps = aside.submit(_ramp, study, feeder, placed, pool, model)
+        fleet = prepare_fleet(study, feeder, placed)
+        protection = screen_study(study, feeder, placed)
+        pilot = pilot_tables(study, feeder, fleet, ramps.result())
         units_folder = working_folder(out, inputs_of(study, feeder), resume=resume)
-        circuit = replace(feeder.circuit, points=fleet.points)
-        control = study.content.chargers.settings()
-        if control.enabled:
-            rating = export_rating(fleet.vehicles, fleet.of_vehicle, len(fleet.points))
-            points = fleet.points.assign(export_kw=rating)
-            circuit = replace(circuit, points=points, chargers=control)
-        write_plan(Plan(circuit, study.limits.reverse_flow_kw, fleet.kw), units_folder)
+        write_plan(Plan(model, fleet.kw), units_folder)
         reduced, use = solve_study(study, feeder, fleet, out, units_folder, pool, tell)
     from v2g_feeder.study.write import write_results  # noqa: PLC0415  # reports import matplotlib
 
@@ -124,6 +134,25 @@ def run_study(
     return summary
 
 
+def _with_chargers(study: Study, feeder: FeederStage, placed: PlacedFleet) -> Circuit:
+    """Return the circuit with the fleet's connection points, and the curves of its chargers."""
+    control = study.content.chargers.settings()
+    if not control.enabled:
+        return replace(feeder.circuit, points=placed.points)
+    rating = export_rating(placed.vehicles, placed.of_vehicle, len(placed.points))
+    points = placed.points.assign(export_kw=rating)
+    return replace(feeder.circuit, points=points, chargers=control)
+
+
+def _ramp(
+    study: Study, feeder: FeederStage, placed: PlacedFleet, pool: WorkerPool, model: bytes
+) -> list[dict[str, Any]]:
+    """Let the workers find what the feeder takes, and load the study's model thereafter."""
+    rows = what_the_feeder_takes(study, feeder, placed, pool)
+    pool.on_each(load_model, model)
+    return rows
+
+
 def begin(
     study: Study,
     out: Path,
@@ -132,6 +161,7 @@ def begin(
     progress: Tell | None,
     notice: Callable[[str], None] | None,
     resume: bool = False,
+    workers: WorkerPool | int = 1,
 ) -> tuple[Tell, FeederStage]:
     """Claim the result folder and prepare the feeder, as every command on a study does first.
 
@@ -145,7 +175,9 @@ def begin(
     tell: Tell = progress or (lambda _stage, _done, _total: None)
     claim_folder(out, overwrite=overwrite, resume=resume)
     tell("feeder", 0, 1)
-    feeder = run_alone(prepare_feeder, study, deadline_s=DEADLINE_S, feeder=study.model)
+    feeder = run_alone(
+        prepare_feeder, study, deadline_s=DEADLINE_S, feeder=study.model, workers=workers
+    )
     if notice is not None:
         for line in notices(feeder):
             notice(line)

@@ -24,7 +24,7 @@ from v2g_feeder.store import (
     write_json,
     write_text,
 )
-from v2g_feeder.study.fleet_stage import as_stored, prepare_fleet
+from v2g_feeder.study.fleet_stage import as_stored, placed_fleet, prepare_fleet
 from v2g_feeder.study.package import SHAPES_FILE, export_case, write_parts
 from v2g_feeder.study.run import begin
 from v2g_feeder.study.summary import (
@@ -95,7 +95,7 @@ def run_shapes(
     """
     tell, feeder = begin(study, out, overwrite=overwrite, progress=progress, notice=notice)
     tell("fleet", 0, 1)
-    fleet = prepare_fleet(study, feeder)
+    fleet = prepare_fleet(study, feeder, placed_fleet(study, feeder))
     if not len(fleet.vehicles):
         raise InputError(
             Problem(f"{study.path}: fleets", "hold no vehicles, so there is nothing to shape")

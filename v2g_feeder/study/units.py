@@ -1,12 +1,14 @@
-"""Units of work: one day of one (policy, case, draw), solved in a worker, one file each.
+"""Units of work: one day of one (policy, case, draw), solved in a worker.
 
-OpenDSS solves them one by one, the batch engine those of a day side by side.
+OpenDSS solves them one by one, the batch engine those of a day side by side; what is solved
+together is one file.
 """
 
 from __future__ import annotations
 
 import hashlib
 import pickle
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
@@ -32,11 +34,14 @@ __all__ = [
     "Plan",
     "Unit",
     "compare_engines",
-    "load_solution",
+    "load_model",
+    "load_solutions",
     "lost_solution",
+    "packed_model",
     "plan_units",
     "solve_side_by_side",
     "solve_unit",
+    "units_file",
     "write_plan",
 ]
 
@@ -64,7 +69,7 @@ class Unit(NamedTuple):
 
     @property
     def label(self) -> str:
-        """Name of the unit's file and in messages."""
+        """Name of the unit in files and messages."""
         return f"d{self.day:03d}_{self.policy}_{self.case}_{self.draw:04d}"
 
 
@@ -74,16 +79,13 @@ class Plan:
 
     Parameters
     ----------
-    circuit
-        The feeder with its connection points.
-    reverse_limits_kw
-        Reverse-flow limits by element.
+    model
+        The feeder, of :func:`packed_model`.
     kw
         Injections by (policy, case), ``[draw, point, step]``.
     """
 
-    circuit: Circuit
-    reverse_limits_kw: Mapping[str, float]
+    model: bytes
     kw: Mapping[tuple[str, str], np.ndarray]
 
 
@@ -93,46 +95,74 @@ def write_plan(plan: Plan, folder: Path) -> None:
     (folder / _PLAN).write_bytes(pickle.dumps(plan))
 
 
+def packed_model(circuit: Circuit, reverse_limits_kw: Mapping[str, float]) -> bytes:
+    """Return a feeder with its connection points, and its reverse-flow limits, for workers."""
+    return pickle.dumps((circuit, reverse_limits_kw))
+
+
 @lru_cache(maxsize=1)
-def _runner(folder: str) -> tuple[Plan, Runner]:
-    """Return this process's runner of a plan; the circuit is loaded once."""
+def _plan(folder: str) -> Plan:
+    """Return a plan, read once."""
     plan: Plan = pickle.loads((Path(folder) / _PLAN).read_bytes())  # noqa: S301  # our own file
-    return plan, Runner(shared_engine(), plan.circuit, plan.reverse_limits_kw)
+    return plan
 
 
 @lru_cache(maxsize=1)
-def _batch_runner(folder: str) -> BatchRunner:
-    """Return this process's batch engine of a plan."""
-    return BatchRunner(_runner(folder)[1])
+def _runner(model: bytes) -> Runner:
+    """Return this process's runner of a model; the circuit is loaded once."""
+    return Runner(shared_engine(), *pickle.loads(model))  # noqa: S301  # our own
 
 
-def _power(plan: Plan, unit: Unit) -> np.ndarray:
+@lru_cache(maxsize=1)
+def _batch_runner(model: bytes) -> BatchRunner:
+    """Return this process's batch engine of a model."""
+    return BatchRunner(_runner(model))
+
+
+def load_model(model: bytes) -> None:
+    """Load a model in this process, for the units to come; what fails, fails there and is told."""
+    with suppress(FeederError):
+        _runner(model)
+
+
+def _power(plan: Plan, unit: Unit, steps: int) -> np.ndarray:
     """Return the injections of a unit, ``[point, step]``."""
-    steps = plan.circuit.steps_per_day
     whole = plan.kw[unit.policy, unit.case][unit.draw]
     return np.asarray(whole[:, unit.day * steps : (unit.day + 1) * steps])
 
 
 def _by_opendss(folder: str, unit: Unit) -> Solution:
     """Solve a unit with OpenDSS."""
-    plan, runner = _runner(folder)
-    first = unit.day * plan.circuit.steps_per_day
-    return runner.run(first, _power(plan, unit), sudden=unit.policy == Policy.EXPORT)
+    plan = _plan(folder)
+    runner = _runner(plan.model)
+    steps = runner.circuit.steps_per_day
+    power = _power(plan, unit, steps)
+    return runner.run(unit.day * steps, power, sudden=unit.policy == Policy.EXPORT)
 
 
 def _by_batch(folder: str, units: Sequence[Unit]) -> list[Solution]:
     """Solve units of one day side by side."""
-    plan, _ = _runner(folder)
-    kw = np.array([_power(plan, unit) for unit in units])
+    plan = _plan(folder)
+    runner = _batch_runner(plan.model)
+    steps = runner.circuit.steps_per_day
+    kw = np.array([_power(plan, unit, steps) for unit in units])
     sudden = np.array([unit.policy == Policy.EXPORT for unit in units])
-    first = units[0].day * plan.circuit.steps_per_day
-    return _batch_runner(folder).run(first, kw, sudden=sudden)
+    return runner.run(units[0].day * steps, kw, sudden=sudden)
 
 
-def _save(folder: str, unit: Unit, solution: Solution) -> None:
-    """Write the file of a unit."""
-    path = Path(folder) / f"{unit.label}.pickle"
-    save_arrays(path, {item.name: getattr(solution, item.name) for item in fields(Solution)})
+def units_file(folder: Path, units: Sequence[Unit]) -> Path:
+    """Return the file of units that are solved together."""
+    others = f"_and_{len(units) - 1}" if len(units) > 1 else ""
+    return folder / f"{units[0].label}{others}.pickle"
+
+
+def _save(folder: str, units: Sequence[Unit], solutions: Sequence[Solution]) -> None:
+    """Write the file of units."""
+    arrays = {
+        unit.label: {item.name: getattr(solution, item.name) for item in fields(Solution)}
+        for unit, solution in zip(units, solutions, strict=True)
+    }
+    save_arrays(units_file(Path(folder), units), arrays)
 
 
 def solve_unit(folder: str, unit: Unit) -> None:
@@ -140,13 +170,13 @@ def solve_unit(folder: str, unit: Unit) -> None:
 
     The same plan and unit give the same bytes, whatever was solved before.
     """
-    _save(folder, unit, _by_opendss(folder, unit))
+    _save(folder, [unit], [_by_opendss(folder, unit)])
 
 
 def solve_side_by_side(folder: str, units: Sequence[Unit]) -> str:
-    """Solve units of one day with the batch engine and write their files.
+    """Solve units of one day with the batch engine and write their file.
 
-    The same plan and unit give the same bytes, whatever is solved beside it.
+    The same plan and unit give the same numbers, whatever is solved beside it.
 
     Returns
     -------
@@ -157,8 +187,7 @@ def solve_side_by_side(folder: str, units: Sequence[Unit]) -> str:
         solutions = _by_batch(folder, units)
     except FeederError as error:
         return str(error)
-    for unit, solution in zip(units, solutions, strict=True):
-        _save(folder, unit, solution)
+    _save(folder, units, solutions)
     return ""
 
 
@@ -192,7 +221,7 @@ def compare_engines(folder: str, units: Sequence[Unit]) -> Comparison | str:
         Why the batch engine cannot represent the model, if it cannot.
     """
     try:
-        _batch_runner(folder)
+        _batch_runner(_plan(folder).model)
     except FeederError as error:
         return str(error)
     largest = dict.fromkeys(("v_pu", "loading_pct", "flow_kw"), 0.0)
@@ -215,9 +244,9 @@ def compare_engines(folder: str, units: Sequence[Unit]) -> Comparison | str:
     return Comparison(len(units), steps, other, **largest)
 
 
-def load_solution(path: Path) -> Solution:
-    """Load what :func:`solve_unit` wrote."""
-    return Solution(**load_arrays(path))
+def load_solutions(path: Path) -> dict[str, Solution]:
+    """Load what :func:`solve_unit` or :func:`solve_side_by_side` wrote, by the units' labels."""
+    return {label: Solution(**arrays) for label, arrays in load_arrays(path).items()}
 
 
 def lost_solution(template: Solution, reason: int) -> Solution:
