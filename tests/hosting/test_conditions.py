@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,49 @@ def test_regulators_locked_at_the_top_leave_less():
     _, top = at_848(Conditions(regulators=Regulators.TOP), 1.1)
     _, free = at_848(Conditions(regulators=Regulators.FREE), 1.1)
     assert top["kw"] + 50 < base["kw"] < free["kw"] == 1000.0
+
+
+@pytest.mark.parametrize("mode", [ReverseMode.NEUTRAL, ReverseMode.BIDIRECTIONAL])
+def test_the_reverse_delay_counts_by_its_order(mode):
+    """The regulators of IEEE 34 wait 15 s: below it they reverse before a tap has moved."""
+    rules = Search(maximum_kw=1000.0, tolerance_kw=1.0, tolerance_share=0.0, scan=4)
+    found, kw = {}, {}
+    for delay in (1.0, 14.0, 16.0, 60.0):
+        conditions = Conditions(
+            regulators=Regulators.FREE, reverse_mode=mode, reverse_delay_s=delay
+        )
+        one = search(IEEE34, limits(vmax=1.1), p=[0.3], conditions=conditions, rules=rules,
+                     buses=["848"], connections=["ABC"])  # fmt: skip
+        stated = shared_engine().properties("RegControl")
+        assert {row["RevDelay"] for row in stated} == {delay}, "in OpenDSS"
+        assert set(one.nodal.grid.solver._regulators["back_delay"]) == {delay}, (
+            "in the batch engine"
+        )
+        found[delay], kw[delay] = (one, conditions), one.row("848", "ABC", "export")["kw"]
+    assert kw[1.0] == kw[14.0]
+    assert kw[16.0] == kw[60.0]
+    assert kw[1.0] + 3 < kw[16.0]
+    between = (kw[1.0] + kw[16.0]) / 2
+    for delay, passes in ((1.0, False), (60.0, True)):
+        one, conditions = found[delay]
+        check = Recheck(shared_engine(), one.runner.circuit, one.nodal.points, conditions,
+                        limits(vmax=1.1))  # fmt: skip
+        (base,) = one.nodal.grid.day(0, ["v_pu"], 0.0)
+        check._settle(base, one.nodal.grid.solver.place)
+        outcome = check.solve("848", "ABC", "export", between, one.nodal.parts(""))
+        assert outcome.passes == passes, "by OpenDSS"
+
+
+def test_a_reverse_delay_that_does_nothing_is_said():
+    feeder = at_848(Conditions(), 1.5)[0].runner.feeder
+    neutral = Conditions(reverse_mode=ReverseMode.NEUTRAL)
+    words = {
+        delay: replace(neutral, reverse_delay_s=delay).delay_words(feeder)
+        for delay in (1.0, 10.0, 15.0, 30.0, 60.0)
+    }
+    assert [delay for delay, told in words.items() if "does nothing" in told] == [30.0, 60.0]
+    assert all("order among the delays" in told for told in words.values())
+    assert neutral.delay_words(feeder) == ""
 
 
 GENERATION = {

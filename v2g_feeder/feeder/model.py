@@ -65,7 +65,7 @@ class Feeder:
         One row a load: figures in force, with bus and node indices.
     regulators
         ``transformer``, ``winding``, ``control``, ``vreg``, ``band``, ``ptratio``, ``tap_step``
-        (per unit), ``reversible``, ``bus``.
+        (per unit), ``reversible``, ``delay_s``, ``tap_delay_s``, ``reverse_delay_s``, ``bus``.
     capacitors
         ``name``, ``bus``, ``kvar``, ``control`` (empty for a bank without one).
     generation
@@ -204,12 +204,15 @@ def _regulators(stated: Mapping[str, Any]) -> pd.DataFrame:
             "ptratio": pt_ratio(row),
             "tap_step": tap_step(stated, row),
             "reversible": bool(row.get("Reversible", False)),
+            "delay_s": float(row.get("Delay", 15.0)),
+            "tap_delay_s": float(row.get("TapDelay", 2.0)),
+            "reverse_delay_s": float(row.get("RevDelay", 60.0)),
         }
         for row in stated.get("RegControl", [])
         if row.get("Enabled", True)
     ]
     columns = ["transformer", "winding", "control", "vreg", "band"]
-    columns += ["ptratio", "tap_step", "reversible"]
+    columns += ["ptratio", "tap_step", "reversible", "delay_s", "tap_delay_s", "reverse_delay_s"]
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -70,7 +70,9 @@ class Conditions:
         Of all regulators of the feeder; ``unknown`` stands for :meth:`alternatives`.
     reverse_threshold_kw, reverse_delay_s
         Reverse power and time from which a regulator takes the flow for reversed; ``None``: the
-        model's own. Only modes other than ``as_model`` and ``locked_forward`` read them.
+        model's own. Only modes other than ``as_model`` and ``locked_forward`` read them. A static
+        solution has no time: of the delay only its order among the delays of regulators and banks
+        counts, by which the direction changes before their taps move, or after.
     source_pu
         Voltage of the source; ``None``: the model's own.
     generation
@@ -145,6 +147,21 @@ class Conditions:
             if settings:
                 found.append(f"Edit RegControl.{row.control} {settings}")
         return tuple(found)
+
+    def delay_words(self, feeder: Feeder) -> str:
+        """Return what the reverse delay does on a feeder, in a line; empty where none is set."""
+        if self.reverse_delay_s is None or feeder.regulators.empty:
+            return ""
+        table = feeder.regulators
+        others = table[["delay_s", "tap_delay_s"]].to_numpy(float).reshape(-1)
+        before = np.sign(table["reverse_delay_s"].to_numpy(float)[:, None] - others)
+        same = bool((before == np.sign(self.reverse_delay_s - others)).all())
+        told = "a static solution has no time, only its order among the delays of regulators"
+        banks = feeder.capacitors["control"].astype(bool).any()
+        told += " and banks counts" if banks else " counts"
+        if same and not banks:
+            told += f"; {self.reverse_delay_s:g} s stands as the model's own does, and does nothing"
+        return told
 
     def _generation(self, feeder: Feeder) -> list[str]:
         """Return the commands that bring all generation to its level.

@@ -45,7 +45,8 @@ class ConditionsSection(Section):
     reverse_threshold_kw: NotNegative | None = None
     """Reverse power from which a regulator takes the flow for reversed, kW."""
     reverse_delay_s: NotNegative | None = None
-    """Time that it waits, s."""
+    """Time that it waits, s. A static solution has no time: only whether it is shorter or longer
+    than the delays of regulators and banks counts, and the report says where it does nothing."""
     capacitors: Capacitors = Field(default=Capacitors.CONTROLLED, strict=False)
     """``controlled``: as the model has them; ``off``."""
     source_pu: Positive | None = None

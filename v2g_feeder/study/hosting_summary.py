@@ -58,6 +58,7 @@ def hosting_summary(
         "conditions": [
             *(f"feeder: {plan.conditions.words()}" for plan in plans),
             *_lines(study, plans[0]),
+            *_delay_lines(feeder, plans),
         ],
         "settings": {
             "conditions": [asdict(plan.conditions) for plan in plans],
@@ -95,6 +96,12 @@ def _lines(study: Study, plan: HostingPlan) -> list[str]:
         "beforehand",
     }
     return [f"{name}: {words}" for name, words in lines.items()]
+
+
+def _delay_lines(feeder: FeederStage, plans: Sequence[HostingPlan]) -> list[str]:
+    """Return what the reverse delays that are set do on this feeder."""
+    found = [plan.conditions.delay_words(feeder.feeder) for plan in plans]
+    return [f"reverse delay: {words}" for words in dict.fromkeys(found) if words]
 
 
 def _by_connection(minima: pd.DataFrame) -> pd.DataFrame:
