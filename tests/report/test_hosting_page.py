@@ -111,7 +111,7 @@ def test_the_drawing_colours_buses_and_puts_the_least_on_top() -> None:
         list(BUSES["bus"]), list(BUSES["parent"]), BUSES["x"].to_numpy(), BUSES["y"].to_numpy()
     )
     kw = np.array([np.nan, 300.0, 40.0])
-    picture = CapacityPicture(layout, np.array([-1, 0, 1]), kw, {2: "B2"})
+    picture = CapacityPicture(layout, np.array([-1, 0, 1]), kw, {2: "B2: 40 kW"})
     ax = draw_capacity_map(axes(), picture)
     (lines,) = (one for one in ax.collections if isinstance(one, LineCollection))
     assert len(lines.get_segments()) == 2
@@ -266,6 +266,7 @@ def test_envelopes_are_on_the_page_with_the_place_that_limits(tmp_path: Path) ->
     least = "charging 5 kW of 10 kW in its least hour (winter weekday 07:00, thermal at Line.Long)"
     assert text.count(least) == 4  # of each conditions, on the first screen and in its section
     assert "1 steps have no valid solution" in text
+    text = text.replace(' class="when"', "")
     least = '<th scope="row">winter weekday 07:00</th><td>charging</td><td class="n">5</td>'
     assert least + '<td class="n">50</td><td class="n">2 to 3</td><td>thermal</td>' in text
     assert text.index(least) < text.index('<th scope="row">winter weekday 06:00</th>')

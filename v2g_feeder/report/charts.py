@@ -15,6 +15,7 @@ from v2g_feeder.report.figures import (
     draw_ledger_bars,
     draw_ledger_hours,
     draw_shapes,
+    map_figure,
     new_figure,
     svg_text,
 )
@@ -290,7 +291,7 @@ def feeder_chart(result: Result, layout: Layout, run: Run, worst: pd.DataFrame) 
             anchor = int(layout.anchor[at])
             labels[anchor] = f"{labels[anchor]}, {rank}" if anchor in labels else str(rank)
     labels = {at: f"{text}: {_bus(arrays, at)}" for at, text in labels.items()}
-    figure = new_figure(11.2, 6.4)
+    figure = map_figure(layout)
     draw_feeder(figure.add_subplot(), FeederPicture(layout, v_pu, ends, loading, broken, labels))
     name = run_name(*run)
     return Chart(f"{run[0]}-{run[1]}", name, svg_text(figure), f"The feeder, {mid_sentence(name)}")

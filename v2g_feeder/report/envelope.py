@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from v2g_feeder.report.figures import INK, new_figure, tidy
+from v2g_feeder.report.figures import INK, new_figure, panels, shared_legend, tidy
 from v2g_feeder.report.words import day_name
 
 if TYPE_CHECKING:
@@ -74,20 +74,12 @@ def envelope_figure(table: pd.DataFrame, rating_kw: tuple[float, float] | None =
     """
     days = list(dict.fromkeys(zip(table["season"], table["day_type"], strict=True)))
     columns = min(_COLUMNS, len(days))
-    rows = math.ceil(len(days) / columns)
-    figure = new_figure(_WIDTH, 2.1 * rows + 0.4)
-    panels = np.atleast_1d(figure.subplots(rows, columns, sharex=True, sharey=True)).ravel()
-    for ax, (season, day_type) in zip(panels, days, strict=False):
+    figure = new_figure(_WIDTH, 2.1 * math.ceil(len(days) / columns) + 0.4)
+    axes = panels(figure, len(days), columns)
+    for ax, (season, day_type) in zip(axes, days, strict=True):
         mine = table[(table["season"] == season) & (table["day_type"] == day_type)]
         draw_envelope(ax, mine, rating_kw)
         ax.set_title(day_name(season, day_type), fontsize=9, loc="left")
         ax.label_outer()
-    for ax in panels[len(days) :]:
-        ax.set_visible(False)
-    handles, labels = panels[0].get_legend_handles_labels()
-    kept = dict(zip(labels, handles, strict=True))
-    figure.legend(
-        list(kept.values()), list(kept), loc="outside lower right", ncols=3, fontsize=8,
-        frameon=False,
-    )  # fmt: skip
+    shared_legend(figure, axes, columns=3)
     return figure

@@ -11,6 +11,7 @@ Okabe, M. and Ito, K., "Color Universal Design", 2008.
 from __future__ import annotations
 
 import io
+import math
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -24,10 +25,13 @@ from matplotlib.lines import Line2D
 from v2g_feeder.report.words import LEDGER, day_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import pandas as pd
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
+    from matplotlib.image import AxesImage
 
     from v2g_feeder.report.layout import Layout
 
@@ -40,8 +44,13 @@ __all__ = [
     "draw_ledger_bars",
     "draw_ledger_hours",
     "draw_shapes",
+    "heat_grid",
     "loading_key",
+    "map_figure",
+    "name_places",
     "new_figure",
+    "panels",
+    "shared_legend",
     "svg_text",
     "tidy",
 ]
@@ -82,6 +91,7 @@ _VOLTAGE_EDGES: Final = (0.95, 0.975, 1.025, 1.05)
 _LOADING_COLOURS: Final = ("#9aa0a8", "#c9ced4", "#e6c9a0", "#d98b3a", "#a33a06")
 _LOADING_WORDS: Final = ("rating unknown", "up to 50 %", "50 to 80 %", "80 to 100 %", "over 100 %")
 _DPI: Final = 110
+_MAP, _NARROWEST, _WIDEST = 6.2, 6.0, 11.2  # inches: height of a feeder, width of its figure
 _PUNCTUAL: Final = 600  # more marks than this are drawn as an image inside the vector file
 
 
@@ -120,6 +130,35 @@ def new_figure(width: float, height: float, *, fitted: bool = True) -> Figure:
     figure = Figure(figsize=(width, height), dpi=_DPI, layout="constrained" if fitted else None)
     FigureCanvasAgg(figure)
     return figure
+
+
+def map_figure(layout: Layout) -> Figure:
+    """Return an empty figure as wide as a feeder's drawing needs, its scale beside it."""
+    x, y = (one[np.isfinite(one)] for one in (layout.x, layout.y))
+    wide, high = (float(np.ptp(one)) if len(one) else 0.0 for one in (x, y))
+    width = _WIDEST if layout.is_tree or not high else _MAP * wide / high + 1.8
+    return new_figure(float(np.clip(width, _NARROWEST, _WIDEST)), _MAP + 0.2)
+
+
+def panels(figure: Figure, count: int, columns: int) -> list[Axes]:
+    """Return so many Axes in a grid that share their scales; what is over in it is hidden."""
+    rows = math.ceil(count / columns)
+    grid = np.atleast_1d(figure.subplots(rows, columns, sharex=True, sharey=True)).ravel()
+    for ax in grid[count:]:
+        ax.set_visible(False)
+    return list(grid[:count])
+
+
+def shared_legend(figure: Figure, axes: Iterable[Axes], *, columns: int) -> None:
+    """Put one legend under a figure: each label once, whichever of its Axes has it."""
+    found: dict[str, Artist] = {}
+    for ax in axes:
+        handles, labels = ax.get_legend_handles_labels()
+        found |= dict(zip(labels, handles, strict=True))
+    figure.legend(
+        list(found.values()), list(found), loc="outside lower right", ncols=columns, fontsize=8,
+        frameon=False,
+    )  # fmt: skip
 
 
 def svg_text(figure: Figure) -> str:
@@ -239,6 +278,26 @@ def _ledger_colours() -> list[str]:
     return [*_LOST, *_AVAILABLE, _EXPORTED]
 
 
+def heat_grid(
+    ax: Axes,
+    values: np.ndarray,
+    names: Sequence[str],
+    *,
+    cmap: str | Colormap,
+    norm: BoundaryNorm | None = None,
+) -> AxesImage:
+    """Draw values, rows from the top by hours of the day, and name the rows; NaN is left white."""
+    image = ax.imshow(
+        np.ma.masked_invalid(values), cmap=cmap, norm=norm, aspect="auto",
+        interpolation="nearest", extent=(0, 24, len(values), 0),
+    )  # fmt: skip
+    ax.set_yticks(np.arange(len(values)) + 0.5, list(names))
+    ax.set_xticks(range(0, 25, 3))
+    ax.set_xlabel("hour of day", fontsize=8.5)
+    ax.tick_params(labelsize=7.5, length=0)
+    return image
+
+
 def draw_counts(ax: Axes, counts: pd.DataFrame) -> Axes:
     """Draw the expected number of broken limits, days by hours, on a scale of unequal bins.
 
@@ -247,20 +306,14 @@ def draw_counts(ax: Axes, counts: pd.DataFrame) -> Axes:
     edges = [-1.0, 1e-9, *COUNT_BINS[1:], np.inf]
     values = np.clip(counts.to_numpy(float), 0, 1e12)
     coded = np.digitize(values, edges[1:-1])
-    ax.imshow(
+    heat_grid(
+        ax,
         coded,
+        [day_name(*key) for key in counts.index],
         cmap=ListedColormap(list(_COUNT_COLOURS)),
         norm=BoundaryNorm(np.arange(-0.5, len(_COUNT_COLOURS)), len(_COUNT_COLOURS)),
-        aspect="auto",
-        interpolation="nearest",
-        extent=(0, 24, len(counts), 0),
     )
-    ax.set_yticks(np.arange(len(counts)) + 0.5, [day_name(*key) for key in counts.index])
-    ax.set_xticks(range(0, 25, 3))
-    ax.set_xlabel("hour of day")
-    ax.set_title("broken limits, places x steps, mean of draws", loc="left")
-    ax.tick_params(labelsize=7, length=0)
-    ax.title.set_fontsize(9)
+    ax.set_title("broken limits, places x steps, mean of draws", loc="left", fontsize=9)
     return ax
 
 
@@ -320,7 +373,7 @@ def draw_feeder(ax: Axes, picture: FeederPicture) -> Axes:
         bar.set_label("worst voltage, pu", fontsize=8)
         bar.ax.tick_params(labelsize=7)
         bar.outline.set_visible(False)
-    _name_places(ax, picture)
+    name_places(ax, layout, picture.labels)
     return ax
 
 
@@ -333,15 +386,15 @@ def loading_key() -> list[Line2D]:
     ]
 
 
-def _name_places(ax: Axes, picture: FeederPicture) -> None:
-    """Write the labels where they do not cover one another, with a thin line to the place."""
+def name_places(ax: Axes, layout: Layout, labels: Mapping[int, str]) -> None:
+    """Write labels by bus number where they do not cover one another, a thin line to the place."""
     figure = ax.get_figure(root=True)
-    if figure is None or not picture.labels:
+    if figure is None or not labels:
         return
     figure.draw_without_rendering()  # settles the layout, so that positions are final
     taken: list[tuple[float, float, float, float]] = []
-    for bus, text in picture.labels.items():
-        here = picture.layout.x[bus], picture.layout.y[bus]
+    for bus, text in labels.items():
+        here = layout.x[bus], layout.y[bus]
         if not np.isfinite(here).all():
             continue
         x, y = ax.transData.transform(here) * 72 / figure.dpi

@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
 from v2g_feeder.conventions import ANY, WHOLE_DAY, Criterion
-from v2g_feeder.report.figures import INK, new_figure
+from v2g_feeder.report.figures import INK, new_figure, panels, shared_legend
 from v2g_feeder.report.network_figures import draw_probability
 from v2g_feeder.report.words import criterion_name, run_name
 
@@ -16,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
-    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -75,21 +72,12 @@ def fleet_capacity_figure(curve: pd.DataFrame, thresholds: Sequence[float] = ())
     whole = curve[(curve["season"] == ANY) & (curve["hour"] == WHOLE_DAY)]
     runs = list(dict.fromkeys(zip(whole["policy"], whole["case"], strict=True)))
     columns = min(_COLUMNS if len(runs) != 4 else 2, len(runs))
-    rows = math.ceil(len(runs) / columns)
-    figure = new_figure(_WIDTH, 2.5 * rows + 0.4)
-    panels = np.atleast_1d(figure.subplots(rows, columns, sharex=True, sharey=True)).ravel()
-    handles: dict[str, Artist] = {}
-    for ax, (policy, case) in zip(panels, runs, strict=False):
+    figure = new_figure(_WIDTH, 2.5 * math.ceil(len(runs) / columns) + 0.4)
+    axes = panels(figure, len(runs), columns)
+    for ax, (policy, case) in zip(axes, runs, strict=True):
         mine = whole[(whole["policy"] == policy) & (whole["case"] == case)]
         draw_violation_curve(ax, mine, thresholds)
         ax.set_title(run_name(policy, case), fontsize=9, loc="left")
         ax.label_outer()
-        found, labels = ax.get_legend_handles_labels()
-        handles |= dict(zip(labels, found, strict=True))
-    for ax in panels[len(runs) :]:
-        ax.set_visible(False)
-    figure.legend(
-        list(handles.values()), list(handles), loc="outside lower right", ncols=4, fontsize=8,
-        frameon=False,
-    )  # fmt: skip
+    shared_legend(figure, axes, columns=4)
     return figure

@@ -9,8 +9,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap
 
-from v2g_feeder.report.figures import INK, SOFT
-from v2g_feeder.report.words import amount
+from v2g_feeder.report.figures import INK, SOFT, heat_grid, name_places
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,19 +84,9 @@ def draw_capacity_heat(ax: Axes, capacity: pd.DataFrame, *, ylabel: str = "") ->
         What the rows are.
     """
     colours, norm = _scale()
-    ax.imshow(
-        np.ma.masked_invalid(capacity.to_numpy(float)),
-        cmap=colours,
-        norm=norm,
-        aspect="auto",
-        interpolation="nearest",
-        extent=(0, 24, len(capacity), 0),
-    )
-    ax.set_yticks(np.arange(len(capacity)) + 0.5, [str(name) for name in capacity.index])
-    ax.set_xticks(range(0, 25, 3))
-    ax.set_xlabel("hour of day", fontsize=8.5)
+    names = [str(name) for name in capacity.index]
+    heat_grid(ax, capacity.to_numpy(float), names, cmap=colours, norm=norm)
     ax.set_ylabel(ylabel, fontsize=8.5)
-    ax.tick_params(labelsize=7.5, length=0)
     for edge in ax.spines.values():
         edge.set_color(SOFT)
         edge.set_linewidth(0.6)
@@ -135,15 +124,6 @@ def draw_capacity_map(ax: Axes, picture: CapacityPicture) -> Axes:
     ax.margins(0.06)
     if not layout.is_tree:
         ax.set_aspect("equal", adjustable="datalim")
-    for bus, text in picture.labels.items():
-        ax.annotate(
-            f"{text}: {amount(float(kw[bus]))} kW",
-            (layout.x[bus], layout.y[bus]),
-            xytext=(7, 7),
-            textcoords="offset points",
-            fontsize=8,
-            color=INK,
-            zorder=5,
-        )
     _bar(ax)
+    name_places(ax, layout, picture.labels)
     return ax

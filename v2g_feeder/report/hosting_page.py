@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from v2g_feeder.report.charts import Chart
-from v2g_feeder.report.figures import new_figure, svg_text
+from v2g_feeder.report.figures import map_figure, new_figure, svg_text
 from v2g_feeder.report.geojson import capacity_geojson
 from v2g_feeder.report.hosting_envelope import envelope_part
 from v2g_feeder.report.hosting_figures import CapacityPicture, draw_capacity_heat, draw_capacity_map
@@ -139,13 +139,15 @@ def _feeder_svg(buses: pd.DataFrame, least: pd.DataFrame) -> str:
     number = {name.lower(): at for at, name in enumerate(names)}
     parent = np.array([number.get(name.lower(), -1) for name in parents])
     of_bus = np.full(len(names), np.nan)
-    for bus, size in zip(least["bus"], least["kw"], strict=True):
-        at = layout.anchor[number[str(bus).lower()]]
-        if at >= 0:
-            of_bus[at] = np.fmin(of_bus[at], size)
-    worst = np.argsort(np.where(np.isfinite(of_bus), of_bus, np.inf), kind="stable")[:_NAMED]
-    labels = {int(at): names[at] for at in worst if np.isfinite(of_bus[at])}
-    figure = new_figure(11.2, 6.4)
+    labels: dict[int, str] = {}
+    known = least[least["kw"].notna()].sort_values("kw", kind="stable")
+    for bus, size in zip(known["bus"], known["kw"], strict=True):
+        at = int(layout.anchor[number[str(bus).lower()]])
+        if at >= 0 and not np.isfinite(of_bus[at]):  # the least of those that are drawn there
+            of_bus[at] = size
+            if len(labels) < _NAMED:
+                labels[at] = f"{bus}: {kw(size)}"
+    figure = map_figure(layout)
     draw_capacity_map(figure.add_subplot(), CapacityPicture(layout, parent, of_bus, labels))
     return svg_text(figure)
 

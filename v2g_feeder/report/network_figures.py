@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 from matplotlib.collections import LineCollection
 
-from v2g_feeder.report.figures import GRID, INK, SOFT, tidy
+from v2g_feeder.report.figures import GRID, INK, SOFT, heat_grid, tidy
 from v2g_feeder.report.words import day_name
 
 if TYPE_CHECKING:
@@ -65,17 +65,8 @@ def draw_heat(ax: Axes, table: pd.DataFrame, label: str, *, cmap: str = "cividis
     cmap
         A perceptually even colour map; the default is readable with colour-blindness.
     """
-    image = ax.imshow(
-        np.ma.masked_invalid(table.to_numpy(float)),
-        cmap=cmap,
-        aspect="auto",
-        interpolation="nearest",
-        extent=(0, 24, len(table), 0),
-    )
-    ax.set_yticks(np.arange(len(table)) + 0.5, [day_name(*key) for key in table.index])
-    ax.set_xticks(range(0, 25, 3))
-    ax.set_xlabel("hour of day")
-    ax.tick_params(labelsize=8, length=0)
+    names = [day_name(*key) for key in table.index]
+    image = heat_grid(ax, table.to_numpy(float), names, cmap=cmap)
     figure = ax.get_figure()
     if figure is not None:
         bar = figure.colorbar(image, ax=ax, fraction=0.04, pad=0.02)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["MARKS", "cell", "embedded", "environment", "source"]
 
 _MOST_VALUES: Final = 12  # longer tables of figures are shown by their ends
+_SVG_WIDTH: Final = re.compile(r'<svg[^>]* width="([\d.]+)pt"')
+_PX_A_POINT: Final = 1.5  # as wide drawings are shown at the page's width
+_FULL_PX: Final = 950
 MARKS: Final = {
     "P": "read in the publication",
     "D": "computed from data",
@@ -57,6 +61,13 @@ def source(svg: str) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
 
 
+def narrow_px(svg: str) -> int | None:
+    """Return the width at which a narrow drawing is shown, px; ``None`` for one of full width."""
+    found = _SVG_WIDTH.search(svg)
+    width = round(float(found[1]) * _PX_A_POINT) if found else _FULL_PX
+    return width if width < _FULL_PX else None
+
+
 def embedded(charts: Sequence[Chart], shown: str) -> list[dict[str, Any]]:
     """Return charts for the page; one is shown before any choice is made."""
     return [
@@ -65,6 +76,7 @@ def embedded(charts: Sequence[Chart], shown: str) -> list[dict[str, Any]]:
             "label": chart.label,
             "alt": chart.alt,
             "source": source(chart.svg),
+            "narrow_px": narrow_px(chart.svg),
             "shown": chart.key == shown,
         }
         for chart in charts
