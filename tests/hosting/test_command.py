@@ -156,7 +156,7 @@ def test_existing_generation_is_a_condition(tmp_path):
     table = pd.read_csv(tmp_path / "out" / "hosting_capacity.csv")
     exports = table[table["direction"] == "export"].set_index("hour")
     none, more = (
-        exports[exports["conditions"].str.endswith(f"generation {level} x as stated")]["kw"]
+        exports[exports["conditions"].str.endswith(f"generation {level} x what is stated")]["kw"]
         for level in ("0", "1.5")
     )
     assert none[2] == pytest.approx(more[2], rel=0.01)

@@ -235,6 +235,6 @@ class Conditions:
         if self.reverse_delay_s is not None:
             parts.append(f"delay {self.reverse_delay_s:g} s")
         source = "as the model" if self.source_pu is None else f"{self.source_pu:g} pu"
-        level = "as stated" if self.generation == 1.0 else f"{self.generation:g} x as stated"
+        level = "as stated" if self.generation == 1.0 else f"{self.generation:g} x what is stated"
         parts += [f"capacitors {self.capacitors}", f"source {source}", f"generation {level}"]
         return ", ".join(parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -13,9 +14,12 @@ from v2g_feeder.powerflow.rows import WIDTH
 from v2g_feeder.powerflow.solution import Reason, SuddenKind
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from v2g_feeder.hosting.base import BaseState, FeederInConditions
     from v2g_feeder.hosting.events import EventSteps
     from v2g_feeder.powerflow.batch import Bench
+    from v2g_feeder.powerflow.kernels import Work
     from v2g_feeder.screening import Limits
 
 __all__ = ["Judged", "bounded_day", "judge"]
@@ -108,22 +112,30 @@ def judge(
     values = read_values(grid.solver, bench, gauge, bounds.sources, floor_a)
     valid = gauge.reason <= Reason.FLAGGED
     solves = (~idle).astype(np.int64)
-    moves = exporting & valid
-    work = bench.work
-    held = (work.re.copy(), work.im.copy(), work.spots.watts.copy(), work.status.copy())
-    moved, more = {}, 0
+    moves, moved = exporting & valid, {}
     if (settles and exporting.any()) or drawing.any():  # else what is left is the base state
-        lost = _solved(grid, bench, np.maximum(work.spots.watts, 0.0), moves, hour)
-        moved[SuddenKind.ALL_EXPORT_LOST], more = gauge.v_pu - lost, 1
-    if moves.any() and len(events.kinds) > 1 and any(part.sudden for part in bounds.parts):
-        changes, count = _events(grid, bench, base, (gauge.v_pu, watts), moves, hour, events)
-        moved, more = moved | changes, more + count
-    work.re[:], work.im[:], work.spots.watts[:], work.status[:] = held
+        with _kept(bench.work) as work:
+            lost = _solved(grid, bench, np.maximum(work.spots.watts, 0.0), moves, hour)
+        moved[SuddenKind.ALL_EXPORT_LOST] = gauge.v_pu - lost
+        solves += exporting
+    if moves.any() and {part.sudden for part in bounds.parts} & {*events.kinds[1:]}:
+        with _kept(bench.work):
+            changes, count = _events(grid, bench, base, (gauge.v_pu, watts), moves, hour, events)
+        moved |= changes
+        solves += count * exporting
     for change in moved.values():
         change[:, ~moves] = 0.0
         valid &= np.isfinite(change).all(axis=0)
     rise, place = bounds.worst(values, moved, exporting)
-    return Judged(valid, rise, place, solves + more * exporting)
+    return Judged(valid, rise, place, solves)
+
+
+@contextmanager
+def _kept(work: Work) -> Iterator[Work]:
+    """Put voltages, powers and status back as they were."""
+    held = (work.re.copy(), work.im.copy(), work.spots.watts.copy(), work.status.copy())
+    yield work
+    work.re[:], work.im[:], work.spots.watts[:], work.status[:] = held
 
 
 def _events(
