@@ -18,6 +18,7 @@ from v2g_feeder.cli.main import main
 from v2g_feeder.conventions import Connection, Direction, Status
 from v2g_feeder.errors import InputError
 from v2g_feeder.hosting import CAPACITY_COLUMNS
+from v2g_feeder.study import power_flow
 from v2g_feeder.study.config import load_study
 from v2g_feeder.study.hosting import run_hosting
 
@@ -194,6 +195,59 @@ def test_a_killed_run_goes_on_to_the_same_result(tmp_path):
     assert ("capacity", again["effort"]["units_of_an_earlier_run"], 4) in seen
     assert again["content_sha256"] == whole["content_sha256"]
     assert again["effort"]["solves"] == whole["effort"]["solves"]
+    assert not (out / ".units").exists()
+
+
+class StoppedError(Exception):
+    """What ends a run in the middle."""
+
+
+def test_fleet_capacity_and_envelopes_go_on_too(tmp_path, monkeypatch):
+    hosting = {
+        "check_pairs": 0, "check_minima": False, "buses": ["671"], "connections": ["ABC"],
+        "fleet": {"sizes": [4, 8], "draws": 2, "cases": ["expected"]},
+        "envelope": {"inner_points": 5, "check_steps": 2},
+    }  # fmt: skip
+    path, out, solved = study(tmp_path, **hosting), tmp_path / "out", []
+    fleets = [{"name": "homes", "vehicles": 8, "export_capable": 0.5, "charger_kw": 11.5}]
+    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text("utf-8")) | {"fleets": fleets}))
+    run = power_flow.run_units
+
+    def counted(function, jobs, **given):
+        solved[-1] += len(jobs)
+        return run(function, jobs, **given)
+
+    def go(folder, *, until=None, resume=True):
+        """Run to the end, or to the progress of a stage; return it and the summary."""
+        seen = []
+
+        def progress(stage, done, total):
+            seen.append((stage, done, total))
+            if until and (stage, done > 0) == (until, True):
+                raise StoppedError
+
+        solved.append(0)
+        study_ = load_study(path)
+        try:
+            return seen, run_hosting(study_, folder, workers=1, resume=resume, progress=progress)
+        except StoppedError:
+            return seen, None
+
+    monkeypatch.setattr(power_flow, "run_units", counted)
+    _, whole = go(tmp_path / "whole", resume=False)
+    assert go(out, until="fleet capacity")[1] is None
+    kept = list(out.glob(".units/f0/0/d*.pickle"))
+    assert kept
+    seen, none = go(out, until="envelope")
+    assert none is None
+    assert solved == [solved[0], solved[0], solved[0] - len(kept)]
+    assert [one.name for one in out.glob(".units/f0/*")] == ["0.pickle"]
+    seen, again = go(out)
+    assert solved[-1] == 0
+    assert [one for one in seen if one[0] == "envelope"] == [("envelope", 1, 2), ("envelope", 2, 2)]
+    assert again["content_sha256"] == whole["content_sha256"]
+    for name in ("fleet_capacity", "envelopes"):
+        assert json.dumps(again[name], default=str) == json.dumps(whole[name], default=str)
     assert not (out / ".units").exists()
 
 

@@ -122,7 +122,7 @@ def test_the_reverse_delay_counts_by_its_order(mode):
         check = Recheck(shared_engine(), one.runner.circuit, one.nodal.points, conditions,
                         limits(vmax=1.1))  # fmt: skip
         (base,) = one.nodal.grid.day(0, ["v_pu"], 0.0)
-        check._settle(base, one.nodal.grid.solver.place)
+        check.settle(base, one.nodal.grid.solver.place)
         outcome = check.solve("848", "ABC", "export", between, one.nodal.parts(""))
         assert outcome.passes == passes, "by OpenDSS"
 

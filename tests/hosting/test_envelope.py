@@ -301,7 +301,7 @@ STUDY = {
         "buses": ["671"],
         "check_pairs": 0,
         "check_minima": False,
-        "envelope": {"inner_points": 50, "allocation": "proportional"},
+        "envelope": {"inner_points": 50, "allocation": "proportional", "check_steps": 3},
     },
 }
 
@@ -329,7 +329,17 @@ def test_the_command_prints_and_writes_envelopes(tmp_path):
     assert row["lowest_kw"] == pytest.approx(total["import_kw"].min(), rel=1e-4)
     assert total["import_kw"].max() <= summary["rating_kw"]["import"] == 690.0
     assert summary["rating_kw"]["export"] == 345.0
-    assert not (out / ".further").exists()
+    check = summary["check"]
+    assert 3 <= check["steps"] <= 5
+    assert check["pass_at_limits"] == check["at_limits"] == check["steps"] * len(one["vertices"])
+    assert check["fail_above"] == check["above"] > 0
+    assert check["same_place"] == check["above"]
+    assert f"OpenDSS solved {check['steps']} steps again" in result.output
+    rows = pd.read_csv(out / "envelope_check.csv")
+    rows = rows[rows["conditions"] == one["conditions"]]
+    assert len(rows) == check["at_limits"] + check["above"]
+    assert set(rows["size"]) == {"limit", "above"}
+    assert not (out / ".units").exists()
     ax = Figure().subplots()
     assert draw_envelope(ax, table) is ax
     assert len(envelope_figure(table).axes) == 1

@@ -91,9 +91,8 @@ def feeder(folder):
 def answer(folder, feeder, tmp_path, **fleet):
     asked = study(folder, **fleet)
     settings = asked.content.hosting.fleet.settings()
-    return fleet_capacity(
-        asked, feeder, settings, tmp_path / "work", workers=1, tell=lambda *_: None
-    )
+    work = tmp_path / f"work{len(list(tmp_path.glob('work*')))}"  # none goes on with another
+    return fleet_capacity(asked, feeder, settings, work, workers=1, tell=lambda *_: None)
 
 
 def test_the_interval_is_clopper_and_pearsons():

@@ -11,6 +11,7 @@ import pytest
 from v2g_feeder.feeder.engine import shared_engine
 from v2g_feeder.feeder.library import resolve_model
 from v2g_feeder.feeder.model import read_feeder
+from v2g_feeder.powerflow.batch import BatchSolver
 from v2g_feeder.powerflow.days import BatchRunner
 from v2g_feeder.powerflow.solution import Reason
 
@@ -160,6 +161,20 @@ REGULATORS = {
     "high threshold": PLAIN + " reversible=yes revvreg=119 revband=3 revthreshold=2500",
     "reversible, quick": PLAIN + " reversible=yes revvreg=119 revband=3 revdelay=5 delay=30",
 }
+
+
+def test_a_regulator_that_never_rests_is_seen_when_it_comes_back(tmp_path, monkeypatch):
+    both = one_regulator(tmp_path, PLAIN + " Vlimit=120.5")
+    rounds = []
+    flow = BatchSolver._flow
+    monkeypatch.setattr(BatchSolver, "_flow", lambda *given: (rounds.append(1), flow(*given)))
+    states = both.states(LOADS, EVS)
+    block = both.run(states, settle=True)
+    unfinished = block.reason == Reason.CONTROLS_UNFINISHED
+    assert unfinished.any()
+    assert len(rounds) < 40
+    for number, (raw, _, _) in enumerate(both.settled(states)):
+        assert unfinished[number] == (not raw.controls_done), number
 
 
 @pytest.mark.parametrize("name", REGULATORS)

@@ -98,7 +98,14 @@ def _show_envelope(found: Mapping[str, Any]) -> None:
         f"pass at every step with a solution; {found['steps_cut_by_inner_points']} of "
         f"{found['steps']} steps were cut since a point inside failed"
     )
-    click.echo("envelopes: envelopes.csv, figures/envelopes.svg")
+    check = found["check"]
+    if check["steps"]:
+        click.echo(
+            f"OpenDSS solved {check['steps']} steps again: {check['pass_at_limits']} of "
+            f"{check['at_limits']} vertices pass at the limits; {check['fail_above']} of "
+            f"{check['above']} fail a tolerance above, {check['same_place']} at the place named"
+        )
+    click.echo("envelopes: envelopes.csv, envelope_check.csv, figures/envelopes.svg")
 
 
 def _vehicles(size: float | None, nothing: str = "unknown") -> str:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["SEARCH_TOLERANCE", "BaseState", "FeederInConditions"]
 
 _BASE_TOLERANCE: Final = 1e-9
+_ALL: Final = slice(None)
 SEARCH_TOLERANCE: Final = 1e-7
 """Largest error of a voltage across a load in a search, per unit."""
 
@@ -146,11 +147,11 @@ class FeederInConditions:
         return found
 
     @staticmethod
-    def stand(bench: Bench, base: BaseState) -> None:
-        """Put the regulators and banks of a bench where they stand in a base state."""
+    def stand(bench: Bench, base: BaseState, states: np.ndarray | slice = _ALL) -> None:
+        """Put the regulators and banks of states of a bench where they stand in a base state."""
         own = bench.controls
-        own.taps[:], own.closed[:] = base.taps[:, None], base.closed[:, None]
-        own.mode[:] = base.mode[:, None]
+        own.taps[:, states], own.closed[:, states] = base.taps[:, None], base.closed[:, None]
+        own.mode[:, states] = base.mode[:, None]
 
     def put(self, bench: Bench, step: int) -> None:
         """Give a bench the base load and the own generation of a step."""

@@ -213,6 +213,15 @@ class Bounds:
         parts = [1.0 / np.abs(bound.weight) for bound in self.bounds]
         return np.concatenate([*parts, np.zeros(0)])
 
+    def overload(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Return the largest loading as a share of what it may be, ``[state]``."""
+        most = np.zeros(WIDTH)
+        for part, bound in zip(self.parts, self.bounds, strict=True):
+            if part.source == "loading_pct":
+                share = values[part.source][bound.rows] / (bound.base + 1.0 / bound.weight)[:, None]
+                most = np.fmax(most, share.max(axis=0))
+        return most
+
     def worst(
         self,
         values: Mapping[str, np.ndarray],

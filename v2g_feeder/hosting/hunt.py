@@ -30,7 +30,8 @@ class Rules(NamedTuple):
     least, share
         Tolerance: the larger of kW and a share of the size that passes.
     scan
-        Sizes, evenly spaced up to the maximum, that are solved before the search.
+        Sizes, evenly spaced up to the maximum, that are solved before the search, the smallest
+        first.
     most
         Solutions after which a search is given up.
     anew
@@ -99,7 +100,9 @@ def begin(hunt: Hunt, n: int, first: float, rules: Rules) -> None:
     hunt.aim[n], hunt.place[n], hunt.solves[n] = first, INVALID, 0
     hunt.left[n], hunt.rise[n], hunt.rise_high[n] = rules.scan, 0.0, np.inf
     hunt.anew[n] = 1 if rules.anew else 0
-    if rules.scan or first >= rules.maximum:
+    if rules.scan:
+        hunt.size[n] = rules.maximum / rules.scan
+    elif first >= rules.maximum:
         hunt.size[n] = rules.maximum
     else:
         below = first - _AIM * max(rules.least, rules.share * first)
@@ -137,12 +140,12 @@ def learn(hunt: Hunt, n: int, valid: bool, rise: float, place: int, rules: Rules
         hunt.place[n] = place if valid or rise > 1.0 else INVALID
         if hunt.low[n] >= size:
             hunt.low[n] = 0.0
-    if valid or rise > 1.0:
+    if (valid or rise > 1.0) and size <= hunt.high[n]:
         hunt.aim[n] = size / max(rise, 1e-12)
     if hunt.left[n] > 0:
         hunt.left[n] -= 1
         if hunt.left[n] > 0:
-            hunt.size[n] = rules.maximum * hunt.left[n] / rules.scan
+            hunt.size[n] = rules.maximum * (rules.scan - hunt.left[n] + 1) / rules.scan
             return False
     low, high = hunt.low[n], hunt.high[n]
     step = max(rules.least, rules.share * low)

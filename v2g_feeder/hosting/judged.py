@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Judged", "bounded_day", "judge"]
 
+_HOPELESS: Final = 4.0  # of an allowed loading: three for the voltage, the rest for other loads
+
 
 class Judged(NamedTuple):
     """What became of the states of a block, each ``[state]``.
@@ -38,12 +40,20 @@ class Judged(NamedTuple):
         Number of its place among those of :func:`.bounds.parts_of`; -1 if nothing rises.
     solves
         Power flows that it took.
+    done
+        Whether it was solved; the other fields of one whose controls are still moving say nothing.
+    hopeless
+        Whether no larger size can pass: this has no solution, or some place is loaded to four times
+        what it may be. A charger's current is its power over a voltage that in valid solutions is
+        0.5 to 1.5 of its rating, so that a larger size draws a third of it at least.
     """
 
     valid: np.ndarray
     rise: np.ndarray
     place: np.ndarray
     solves: np.ndarray
+    done: np.ndarray
+    hopeless: np.ndarray
 
 
 def bounded_day(
@@ -83,6 +93,8 @@ def judge(
     idle: np.ndarray,
     *,
     events: EventSteps = NO_EVENT,
+    going: np.ndarray | None = None,
+    enough: int = WIDTH,
 ) -> Judged:
     """Solve the spots of a bench from a base state, and what follows at once; compare with limits.
 
@@ -100,18 +112,27 @@ def judge(
         States to leave alone, ``[state]``.
     events
         Ends of an event that are looked at; of states with one charger each.
+    going
+        States that go on from where an earlier call left them, ``[state]``; default none.
+    enough
+        Number of states that are waited for.
     """
     hour = np.full(WIDTH, base.hour)
     watts = bench.work.spots.watts.copy()
-    exporting = ~idle & (watts < 0).any(axis=0)
-    drawing = exporting & (watts > 0).any(axis=0)
     settles = grid.conditions.settles
-    grid.stand(bench, base)
-    grid.solver.solve(bench, settle=settles, hour=hour, idle=idle)
+    begun = ~idle if going is None else ~idle & ~going
+    grid.stand(bench, base, begun)
+    grid.solver.begin(bench, begun)
+    done = grid.solver.advance(bench, ~idle, settle=settles, hour=hour, enough=enough)
+    exporting = done & (watts < 0).any(axis=0)
+    drawing = exporting & (watts > 0).any(axis=0)
     gauge = grid.solver.gauge(bench)
     values = read_values(grid.solver, bench, gauge, bounds.sources, floor_a)
     valid = gauge.reason <= Reason.FLAGGED
-    solves = (~idle).astype(np.int64)
+    solves = done.astype(np.int64)
+    hopeless = bench.work.status != CONVERGED
+    if settles:  # else there is no scan to end
+        hopeless |= bounds.overload(values) > _HOPELESS
     moves, moved = exporting & valid, {}
     if (settles and exporting.any()) or drawing.any():  # else what is left is the base state
         with _kept(bench.work) as work:
@@ -127,7 +148,7 @@ def judge(
         change[:, ~moves] = 0.0
         valid &= np.isfinite(change).all(axis=0)
     rise, place = bounds.worst(values, moved, exporting)
-    return Judged(valid, rise, place, solves)
+    return Judged(valid, rise, place, solves, done, hopeless)
 
 
 @contextmanager
@@ -160,7 +181,7 @@ def _events(
         found, solves = dict.fromkeys(events.kinds[1:], change), 1
     if events.start and grid.conditions.settles:
         bench.work.re[:], bench.work.im[:] = base.re[:, None], base.im[:, None]
-        grid.stand(bench, base)
+        grid.stand(bench, base, moves)
         before = _solved(grid, bench, charging, moves, hour, settle=True)
         after = _solved(grid, bench, watts, moves, hour)
         found[SuddenKind.EVENT_START], solves = after - before, solves + 2

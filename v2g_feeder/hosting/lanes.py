@@ -12,7 +12,7 @@ import numpy as np
 from v2g_feeder.compiled import compiled
 from v2g_feeder.hosting.hunt import Hunt, Rules, begin, learn, no_hunts
 from v2g_feeder.powerflow.mixing import CONVERGED
-from v2g_feeder.powerflow.rows import WIDTH
+from v2g_feeder.powerflow.rows import WIDTH, chosen, put_row, row_at, row_of
 
 if TYPE_CHECKING:
     from v2g_feeder.hosting.candidates import Terminals
@@ -42,9 +42,11 @@ class Lanes(NamedTuple):
         Load phases of the candidates, ``[candidate, slot]``; watts of each kW.
     guess
         Where each limit is expected at first, ``[pair]``; on return where the last solution put it.
-    rise, limiting, valid
+    going
+        States whose controls have not come to rest yet; their sizes go on, ``[state]``.
+    rise, limiting, valid, hopeless
         Of the sizes just solved: largest rise, number of its place, whether they may be screened,
-        ``[state]``.
+        whether no larger one can pass, ``[state]``.
     solves_now
         Power flows of the sizes just solved, ``[state]``.
     solves
@@ -63,9 +65,11 @@ class Lanes(NamedTuple):
     volts: np.ndarray
     watts: np.ndarray
     guess: np.ndarray
+    going: np.ndarray
     rise: np.ndarray
     limiting: np.ndarray
     valid: np.ndarray
+    hopeless: np.ndarray
     solves_now: np.ndarray
     solves: np.ndarray
 
@@ -101,27 +105,26 @@ def lanes(ends: Terminals, guess: np.ndarray, order: np.ndarray, scan: int) -> L
         volts=ends.volts,
         watts=ends.watts,
         guess=guess.reshape(-1).copy(),
+        going=np.zeros(WIDTH, np.bool_),
         rise=np.zeros(WIDTH),
         limiting=np.zeros(WIDTH, np.int64),
         valid=np.zeros(WIDTH, np.bool_),
+        hopeless=np.zeros(WIDTH, np.bool_),
         solves_now=np.zeros(WIDTH, np.int64),
         solves=np.zeros(count, np.int64),
     )
 
 
 @compiled
-def load(
-    block: Lanes, s: int, rules: Rules, work: Work, base: tuple[np.ndarray, np.ndarray]
-) -> None:
-    """Give a state to the pair whose turn it is, from the base state's voltages, or leave it idle.
+def load(block: Lanes, s: int, rules: Rules, work: Work) -> None:
+    """Give a state to the pair whose turn it is, or leave it idle.
 
     A pair whose last size is still in the block waits, and all after it.
     """
-    work.re[:, s], work.im[:, s] = base
     work.spots.watts[:, s] = 0.0
     block.pair[s] = -1
     turns = block.following
-    while turns[0] < len(block.queue) and block.over[block.queue[turns[0]]]:
+    while turns[0] < len(block.queue) and _needless(block, turns[0]):
         turns[0] += 1
     if turns[0] >= len(block.queue):
         return
@@ -142,6 +145,14 @@ def load(
 
 
 @compiled
+def _needless(block: Lanes, turn: int) -> bool:
+    """Whether the pair of a turn has nothing left to solve in it."""
+    number = block.queue[turn]
+    begun = block.hunt.solves[number] > 0
+    return block.over[number] or (turn < block.scanned and begun and block.hunt.left[number] == 0)
+
+
+@compiled
 def _size(block: Lanes, s: int, work: Work) -> None:
     """Give a state the size that is solved next."""
     pair = block.pair[s]
@@ -151,32 +162,42 @@ def _size(block: Lanes, s: int, work: Work) -> None:
 
 
 @compiled
-def _along(work: Work, s: int, base: tuple[np.ndarray, np.ndarray], share: float) -> None:
-    """Move a state's voltages along the line from the base state: near where a size puts them."""
-    re, im = base
-    for i in range(len(re)):
-        work.re[i, s] = re[i] + share * (work.re[i, s] - re[i])
-        work.im[i, s] = im[i] + share * (work.im[i, s] - im[i])
+def _along(work: Work, base: tuple[np.ndarray, np.ndarray], share: np.ndarray) -> None:
+    """Move voltages along the line from the base state, near where the next sizes put them.
+
+    ``share``: of the way from the base state to the present voltages, ``[1, state]``; those of
+    states at 0 may be no numbers.
+    """
+    way, rest = row_at(share, 0), 1.0 - row_at(share, 0)
+    for i in range(len(base[0])):
+        for values, start in ((work.re, base[0][i]), (work.im, base[1][i])):
+            x = row_at(values, i)
+            put_row(values, i, chosen(way, x * way + rest * start, row_of(start)))
 
 
 @compiled
 def turn(block: Lanes, rules: Rules, work: Work, base: tuple[np.ndarray, np.ndarray]) -> None:
     """Take in the solved sizes of a block, choose the next, and replace what makes room."""
     hunt = block.hunt
+    shares = np.zeros((1, WIDTH))  # of new ones: from the base state
     for s in range(WIDTH):
         number = block.pair[s]
+        if block.going[s]:
+            shares[0, s] = 1.0
+            continue
         if number >= 0:
             solved = hunt.size[number]
+            if block.hopeless[s]:
+                hunt.left[number] = min(hunt.left[number], 1)
             block.solves[number] += block.solves_now[s]
             over = learn(hunt, number, block.valid[s], block.rise[s], block.limiting[s], rules)
             if over:
                 block.over[number] = True
                 block.guess[number] = min(hunt.aim[number], rules.maximum)
             elif not block.once[s]:
-                share = 0.0
                 if work.status[s] == CONVERGED and not hunt.anew[number]:
-                    share = hunt.size[number] / solved
-                _along(work, s, base, share)
+                    shares[0, s] = hunt.size[number] / solved
                 _size(block, s, work)
                 continue
-        load(block, s, rules, work, base)
+        load(block, s, rules, work)
+    _along(work, base, shares)

@@ -37,6 +37,7 @@ __all__ = ["DIRECTIONS", "Found", "Nodal", "Search"]
 DIRECTIONS: Final = (Direction.EXPORT, Direction.IMPORT)
 _FIRST_SHARE: Final = 0.01  # of the maximum: the size from which a search without a guess begins
 _MOST: Final = 60
+_ENOUGH: Final = 5  # states at rest for which a block is read: reading costs a third of a round
 _ANSWERS: Final = ("kw", "fails_at_kw", "place", "beyond_kw", "solves")
 
 
@@ -51,9 +52,9 @@ class Search:
     tolerance_kw, tolerance_share
         The size that fails is at most the larger of the two above the size that passes.
     scan
-        Evenly spaced sizes solved for each search beforehand, so that a limit met and passed again
-        below the answer is seen; ``None``: 5 with free regulators, whose moves make steps, else
-        none.
+        Evenly spaced sizes solved for each search beforehand, up to the first that has no
+        solution, so that a limit met and passed again below the answer is seen; ``None``: 5 with
+        free regulators, whose moves make steps, else none.
     events
         Ends of an event whose sudden changes limit export, beside that of all export being lost.
     """
@@ -201,8 +202,9 @@ class Nodal:
         work = self._bench.work
         work.spots.watts[:] = 0.0
         block = lanes(self._ends, guess, self._order, self._rules.scan)
+        work.re[:], work.im[:] = base.re[:, None], base.im[:, None]
         for state in range(WIDTH):
-            load(block, state, self._rules, work, (base.re, base.im))
+            load(block, state, self._rules, work)
         while (block.pair >= 0).any():
             self._solve(base, bounds, block)
             turn(block, self._rules, work, (base.re, base.im))
@@ -218,10 +220,12 @@ class Nodal:
         """Solve the sizes of a block, and note rise, place and validity of each, and the cost."""
         floor = self.limits.head_unbalance_floor_a
         found = judge(
-            self.grid, self._bench, base, bounds, floor, block.pair < 0, events=self.search.events
-        )
+            self.grid, self._bench, base, bounds, floor, block.pair < 0,
+            events=self.search.events, going=block.going, enough=_ENOUGH,
+        )  # fmt: skip
         block.valid[:], block.rise[:], block.limiting[:] = found.valid, found.rise, found.place
-        block.solves_now[:] = found.solves
+        block.solves_now[:], block.hopeless[:] = found.solves, found.hopeless
+        block.going[:] = (block.pair >= 0) & ~found.done
 
     def _mark(self, found: Found, bounds: Bounds) -> None:
         """Mark answers at places, and of buses, that break a limit without any charger."""

@@ -141,7 +141,7 @@ class Recheck:
         place
             Place in elimination order of every node.
         """
-        self._settle(base, place)
+        self.settle(base, place)
         low = self.solve(row["bus"], row["connection"], row["direction"], row["kw"], parts)
         if not np.isfinite(row["fails_at_kw"]):
             return Verdict(low.passes, True, True, np.nan if low.passes else low.nearest)
@@ -155,8 +155,8 @@ class Recheck:
         ]
         return Verdict(low.passes, not high.passes, same, max(wrong, default=np.nan))
 
-    def _settle(self, base: BaseState, place: np.ndarray) -> None:
-        """Solve a step without the charger, from the taps of the search's base state."""
+    def settle(self, base: BaseState, place: np.ndarray) -> None:
+        """Solve a step without any charger, from the taps of the search's base state."""
         if self._base is not None and self._base.step == base.step:
             return
         runner, circuit = self._runner, self._runner.circuit
@@ -174,17 +174,18 @@ class Recheck:
         volts = np.append(0.0, (base.re + 1j * base.im)[place])
         control = ControlState(tuple(taps), tuple(banks.items()), volts)
         self._base = _Base(base.step, control, {})
-        raw = self._at(None, 0.0, LOCKED)
+        raw = self._at(np.zeros(0), LOCKED)
         self._base.read.update(self._values(raw))
 
-    def _at(self, number: int | None, kw: float, controls: int) -> RawSolution:
-        """Solve the step with a charger of ``kw`` (signed) from the base taps."""
+    def _at(self, kw: np.ndarray, controls: int) -> RawSolution:
+        """Solve the step with signed kW of the points from the base taps."""
         runner, steps = self._runner, self._runner.circuit.steps_per_day
-        if number is not None:
+        for number in np.flatnonzero(kw).tolist():
             power = self._blank.copy()
-            power[:steps] = kw
-            power[_CHARGING * steps :] = -self._events.charging_share * kw
-            runner.ask(number, power, self._blank, abs(kw))
+            power[:steps] = kw[number]
+            power[_WITHOUT * steps : _CHARGING * steps] = max(kw[number], 0.0)  # what charges stays
+            power[_CHARGING * steps :] = -self._events.charging_share * kw[number]
+            runner.ask(number, power, self._blank, abs(kw[number]))
         self._rewind()
         return runner.solve_at(self._position(_CHARGER), controls)
 
@@ -205,24 +206,26 @@ class Recheck:
         self, bus: str, connection: str, direction: str, kw: float, parts: Sequence[Part]
     ) -> Outcome:
         """Solve a size at the step last settled, and screen it."""
+        signed = np.zeros(len(self._runner.circuit.points))
+        signed[self._number[bus, connection]] = -kw if direction == Direction.EXPORT else kw
+        return self.outcome(signed, parts)
+
+    def outcome(self, kw: np.ndarray, parts: Sequence[Part]) -> Outcome:
+        """Solve signed kW of all points at the step last settled, and screen it."""
         assert self._base is not None  # noqa: S101  # settled first
         runner = self._runner
-        number = self._number[bus, connection]
-        exporting = direction == Direction.EXPORT
-        signed = -kw if exporting else kw
-        raw = self._at(number, signed, self._controls)
-        all_kw = np.zeros(len(self._number))
-        all_kw[number] = signed
+        raw = self._at(kw, self._controls)
         values = self._values(raw)
-        reason = runner.judge(raw, values["v_pu"], self._base.step, all_kw)
+        reason = runner.judge(raw, values["v_pu"], self._base.step, kw)
         moved: dict[SuddenKind, np.ndarray] = {}
         curtailed_kw = runner.curtailed_kw
-        if exporting and reason <= Reason.FLAGGED:
+        if (kw < 0).any() and reason <= Reason.FLAGGED:
             kinds = {part.sudden for part in parts} | {SuddenKind.ALL_EXPORT_LOST}
             moved = self._sudden(values["v_pu"], kinds)
             if not all(np.isfinite(change).all() for change in moved.values()):
                 reason = Reason.NOT_CONVERGED
-        runner.ask(number, self._blank, self._blank, 0.0)
+        for number in np.flatnonzero(kw).tolist():
+            runner.ask(number, self._blank, self._blank, 0.0)
         valid = reason <= Reason.FLAGGED
         return Outcome(valid, *self._screened(values, moved, parts, valid=valid), curtailed_kw)
 

@@ -19,6 +19,7 @@ import numpy as np
 from v2g_feeder.compiled import packed
 from v2g_feeder.powerflow.border import border_of, invert
 from v2g_feeder.powerflow.controls import Seen, control_work, sample
+from v2g_feeder.powerflow.cycles import Rounds
 from v2g_feeder.powerflow.factor import factorise
 from v2g_feeder.powerflow.kernels import (
     CURVE_HALF,
@@ -64,7 +65,6 @@ TOLERANCE: Final = 1e-9
 """Largest remaining error of a voltage across a load, per unit."""
 _MOST_ITERATIONS: Final = 300
 _BESIDE: Final = 1e-6  # of a limit, where a load's current is compared on either side
-_MOST_CONTROL_ITERATIONS: Final = 200
 
 
 @dataclass(frozen=True)
@@ -147,8 +147,9 @@ class Block:
 class Bench:
     """A block at work: voltages, multipliers and controls of ``WIDTH`` states.
 
-    ``inverted`` are the taps and banks that the border's inverses in ``work`` belong to.
-    Of chargers that follow curves: export curtailed, and whether they did not come to rest.
+    ``inverted`` are the taps and banks that the border's inverses in ``work`` belong to, ``rounds``
+    those that controls have been through. Of chargers that follow curves: export curtailed, and
+    whether they did not come to rest.
     """
 
     work: Work
@@ -156,6 +157,7 @@ class Bench:
     inverted: np.ndarray
     curtailed_kw: np.ndarray
     off_curve: np.ndarray
+    rounds: Rounds
 
 
 class Gauge(NamedTuple):
@@ -303,7 +305,8 @@ class BatchSolver:
         work.kw[-1] = work.kvar[-1] = 1.0
         controls = control_work(len(self._regulators), len(self._banks))
         tapped = np.full((len(self._regulators) + len(self.network.banks), WIDTH), np.nan)
-        bench = Bench(work, controls, tapped, np.zeros(WIDTH), np.zeros(WIDTH, bool))
+        nothing = np.zeros(WIDTH)
+        bench = Bench(work, controls, tapped, nothing, np.zeros(WIDTH, bool), Rounds())
         controls.taps[:] = self.network.taps[:, None]
         controls.closed[:] = self.network.closed[:, None]
         fill(work, self.start)
@@ -344,13 +347,46 @@ class BatchSolver:
         idle
             States to leave alone, ``[state]``; their voltages stay.
         """
+        going = np.ones(WIDTH, bool) if idle is None else ~idle
+        self.begin(bench, going)
+        self.advance(bench, going, settle=settle, hour=hour)
+
+    def begin(self, bench: Bench, states: np.ndarray) -> None:
+        """Let nothing be pending in some states of a bench, ``[state]``, as before a solution."""
+        own = bench.controls
+        for due in (own.due, own.back_due, own.switch_due):
+            due[:, states] = np.inf
+        own.opened[:, states] = False
+        bench.rounds.begin(states)
+
+    def advance(
+        self,
+        bench: Bench,
+        going: np.ndarray,
+        *,
+        settle: bool,
+        hour: np.ndarray,
+        enough: int = WIDTH,
+    ) -> np.ndarray:
+        """Go on with states until some of them are done, and return which, ``[state]``.
+
+        Parameters
+        ----------
+        bench
+            As of :meth:`solve`.
+        going
+            States that :meth:`begin` has prepared and that are not done, ``[state]``.
+        settle, hour
+            As of :meth:`solve`.
+        enough
+            Number of states that are waited for; all where chargers follow curves.
+        """
         work, own = bench.work, bench.controls
-        own.settled[:] = False if idle is None else idle
-        own.due[:], own.back_due[:], own.switch_due[:] = np.inf, np.inf, np.inf
-        own.opened[:] = False
+        own.settled[:] = ~going
         response = None if self._chargers is None else Response(self._chargers, work)
-        begun = ~own.settled
-        for _ in range(_MOST_CONTROL_ITERATIONS):
+        least = int(going.sum()) if response else min(enough, int(going.sum()))
+        endless = np.zeros(WIDTH, bool)
+        while True:
             tapped = np.concatenate([own.taps, own.closed])
             if not np.array_equal(tapped, bench.inverted):
                 invert(self._border, own.taps, own.closed, work)
@@ -359,10 +395,17 @@ class BatchSolver:
             if response is not None:
                 off = response.settle(own.settled, partial(self._flow, work))
                 bench.off_curve[~own.settled] = off[~own.settled]
-                bench.curtailed_kw[begun] = response.follow.curtailed_kw[begun]
-            if not settle or sample(self._regulators, self._banks, work, own, hour):
+                bench.curtailed_kw[going] = response.follow.curtailed_kw[going]
+            if settle:
+                sample(self._regulators, self._banks, work, own, hour)
+                endless |= bench.rounds.endless(own)
+                own.settled[endless] = True
+            else:
                 own.settled[:] = True
-                return
+            done = np.asarray(own.settled & going)
+            if done.sum() >= least:
+                own.settled[endless] = False
+                return done
 
     def _flow(self, work: Work, idle: np.ndarray) -> None:
         """Solve the states of a block but the idle ones, all powers given."""

@@ -162,6 +162,14 @@ def _envelope_notes(part: Mapping[str, Any], by_step: pd.DataFrame) -> list[str]
             "were cut since a point inside failed."
         )
     ]
+    check = part.get("check")
+    if check and check["steps"]:
+        notes.append(
+            f"OpenDSS solved {whole(check['steps'])} steps again: "
+            f"{whole(check['pass_at_limits'])} of {whole(check['at_limits'])} vertices pass at the "
+            f"limits; {whole(check['fail_above'])} of {whole(check['above'])} fail a tolerance "
+            "above them."
+        )
     counts = {
         words: ", ".join(f"{whole(n)} {plain(name)}" for name, n in part["status"][way].items())
         for way, words in WAYS.items()

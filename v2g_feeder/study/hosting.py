@@ -147,7 +147,7 @@ def run_hosting(
     effort["searched"] = len(table) + sum(len(rows) for rows in searched.values())
     summary = _write(study, feeder, cases, out, (table, checked, effort), bought)
     content = summary["content_sha256"]
-    summary |= further_answers(study, feeder, out, content, workers=workers, tell=tell)
+    summary |= further_answers(study, feeder, (out, working), content, workers=workers, tell=tell)
     write_json(out / "manifest.json", manifest_of(study, feeder, workers, command))
     write_json(out / "summary.json", summary)
     tell("report", 0, 1)

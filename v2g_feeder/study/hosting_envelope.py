@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import shutil
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 from pathlib import Path
@@ -18,7 +17,10 @@ from v2g_feeder.feeder.engine import shared_engine
 from v2g_feeder.hosting.base import FeederInConditions
 from v2g_feeder.hosting.bounds import parts_of
 from v2g_feeder.hosting.envelope import EnvelopeFound, EnvelopeSearch, vertices
+from v2g_feeder.hosting.envelope_check import CHECK_COLUMNS, check_envelope
 from v2g_feeder.hosting.envelope_table import envelope_table
+from v2g_feeder.hosting.judged import bounded_day
+from v2g_feeder.hosting.recheck import Recheck
 from v2g_feeder.hosting.table import unrated_buses
 from v2g_feeder.loadshape import by_point, fleet_vehicles
 from v2g_feeder.powerflow.opendss import Runner
@@ -28,7 +30,7 @@ from v2g_feeder.study.summary import records
 from v2g_feeder.workers import run_units
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from v2g_feeder.hosting import Conditions, Envelope
     from v2g_feeder.powerflow.opendss import Circuit
@@ -82,8 +84,8 @@ def _search(folder: str) -> tuple[EnvelopePlan, EnvelopeSearch]:
     return plan, search
 
 
-def _file(folder: str | Path, day: int) -> Path:
-    return Path(folder) / f"e{day:03d}.pickle"
+def _file(folder: str | Path, day: int, kind: str = "found") -> Path:
+    return Path(folder) / f"{kind}-{day}.pickle"
 
 
 def solve_envelope_day(folder: str, day: int) -> None:
@@ -93,6 +95,26 @@ def solve_envelope_day(folder: str, day: int) -> None:
     save_arrays(
         _file(folder, day), {one.name: getattr(found, one.name) for one in fields(EnvelopeFound)}
     )
+
+
+def check_envelope_day(folder: str, day: int, steps: Sequence[int]) -> None:
+    """Solve envelopes of some steps of a day again with OpenDSS, and write how they come out."""
+    plan, search = _search(folder)
+    found = EnvelopeFound(**load_arrays(_file(folder, day)))
+    first, season = day * plan.circuit.steps_per_day, plan.seasons[day]
+    bases = [base for base, _ in bounded_day(search.grid, plan.limits, first, season)]
+    parts, place = search.parts(season), search.grid.solver.place
+    check = Recheck(shared_engine(), plan.circuit, plan.points, plan.conditions, plan.limits)
+    rows = [
+        (step, *row)
+        for step in steps
+        for row in check_envelope(
+            check, found, step - first, search.vertices, (bases[step - first], place), parts
+        )
+    ]
+    names = ("step", *CHECK_COLUMNS)
+    columns = dict(zip(names, (np.array(one) for one in zip(*rows, strict=True)), strict=True))
+    save_arrays(_file(folder, day, "check"), columns)
 
 
 def fleet_points(study: Study, feeder: FeederStage) -> tuple[pd.DataFrame, np.ndarray]:
@@ -130,7 +152,7 @@ def operating_envelopes(
     *,
     workers: int,
     tell: Callable[[str, int, int], None],
-) -> tuple[pd.DataFrame, dict[str, Any]]:
+) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
     """Seek the envelopes of a study's fleet at every step of its calendar.
 
     Parameters
@@ -140,7 +162,8 @@ def operating_envelopes(
     conditions, settings
         What is asked.
     folder
-        For files of this run alone; it is removed.
+        For the units of this run; what an interrupted one of the same study has left there is not
+        solved again.
     workers
         Worker processes.
     tell
@@ -148,8 +171,8 @@ def operating_envelopes(
 
     Returns
     -------
-    pandas.DataFrame
-        ``envelopes.csv``.
+    dict of pandas.DataFrame
+        ``envelopes``, and ``envelope_check``, how a sample of them came out on OpenDSS.
     dict
         The answer's part of ``summary.json``.
 
@@ -172,16 +195,9 @@ def operating_envelopes(
     )
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _PLAN).write_bytes(pickle.dumps(plan))
-    tell("envelope", 0, len(days))
-    jobs = [(day, (str(folder), day)) for day in range(len(days))]
-    outcomes = run_units(solve_envelope_day, jobs, workers=workers, deadline_s=_DEADLINE_S)
-    for done, outcome in enumerate(outcomes, 1):
-        if outcome.lost:
-            label = days[outcome.key].label
-            raise UnitError(f"the envelopes of {label} were lost: {outcome.lost}")
-        tell("envelope", done, len(days))
+    jobs = {day: (str(folder), day) for day in range(len(days))}
+    _solved("envelope", solve_envelope_day, jobs, folder, workers=workers, tell=tell)
     found = [EnvelopeFound(**load_arrays(_file(folder, day))) for day in range(len(days))]
-    shutil.rmtree(folder)
     axis = study.calendar.table()
     unrated = unrated_buses(feeder.feeder, feeder.observed, study.limits)
     names = vertices(points).names
@@ -200,7 +216,74 @@ def operating_envelopes(
         ],
         ignore_index=True,
     ).sort_values(["point", "step"], kind="stable", ignore_index=True)
-    return table, _summary(plan, table, found, names)
+    checked = _checked(study, table, folder, workers=workers, tell=tell)
+    summary = _summary(plan, table, found, names) | {"check": _check_figures(checked)}
+    return {"envelopes": table, "envelope_check": checked}, summary
+
+
+def _solved(
+    stage: str,
+    function: Callable[..., None],
+    jobs: Mapping[int, tuple[Any, ...]],
+    folder: Path,
+    *,
+    workers: int,
+    tell: Callable[[str, int, int], None],
+) -> None:
+    """Solve the days that have no file of a stage yet."""
+    kind = "found" if stage == "envelope" else "check"
+    left = [(day, job) for day, job in jobs.items() if not _file(folder, day, kind).is_file()]
+    there = len(jobs) - len(left)
+    tell(stage, there, len(jobs))
+    outcomes = run_units(function, left, workers=workers, deadline_s=_DEADLINE_S)
+    for done, outcome in enumerate(outcomes, there + 1):
+        if outcome.lost:
+            raise UnitError(f"{stage} of day {outcome.key} was lost: {outcome.lost}")
+        tell(stage, done, len(jobs))
+
+
+def _checked(
+    study: Study,
+    table: pd.DataFrame,
+    folder: Path,
+    *,
+    workers: int,
+    tell: Callable[[str, int, int], None],
+) -> pd.DataFrame:
+    """Solve a sample of steps again with OpenDSS; return a row a state."""
+    section = study.content.hosting.envelope
+    total = table.groupby("step")[["import_kw", "export_kw"]].sum(min_count=1).dropna()
+    steps: list[int] = []
+    if section is not None and section.check_steps and len(total):
+        drawn = np.random.default_rng(study.content.seed).permutation(total.index)
+        least = [int(total[name].idxmin()) for name in total]
+        steps = sorted({*drawn[: section.check_steps].tolist(), *least})
+    by_day: dict[int, list[int]] = {}
+    for step in steps:
+        by_day.setdefault(step // study.calendar.steps_per_day, []).append(step)
+    jobs = {day: (str(folder), day, mine) for day, mine in by_day.items()}
+    _solved("envelope check", check_envelope_day, jobs, folder, workers=workers, tell=tell)
+    blank = pd.DataFrame(columns=["step", *CHECK_COLUMNS])
+    parts = [pd.DataFrame(load_arrays(_file(folder, day, "check"))) for day in by_day]
+    rows = pd.concat(parts, ignore_index=True) if parts else blank
+    axis = study.calendar.table()[["step", "season", "month", "day_type", "hour", "minute"]]
+    return axis.merge(rows, on="step")
+
+
+def _check_figures(checked: pd.DataFrame) -> dict[str, Any]:
+    """Return how the sample came out on OpenDSS."""
+    above = checked["size"] == "above"
+    right = checked["as_said"].astype(bool)
+    off = (checked.loc[~right, "nearest"].astype(float) - 1).abs().max()
+    return {
+        "steps": int(checked["step"].nunique()),
+        "at_limits": int((~above).sum()),
+        "pass_at_limits": int((right & ~above).sum()),
+        "above": int(above.sum()),
+        "fail_above": int((right & above).sum()),
+        "same_place": int((checked["same_place"].astype(bool) & above).sum()),
+        "largest_share_of_room_off": 0.0 if right.all() else float(off),
+    }
 
 
 def _summary(

@@ -23,6 +23,7 @@ from v2g_feeder.hosting.fleet import (
 from v2g_feeder.loadshape import fleet_power
 from v2g_feeder.powerflow.solution import stacked
 from v2g_feeder.screening import Screen, unknowns
+from v2g_feeder.store import load_arrays, save_arrays
 from v2g_feeder.study.fleet_stage import (
     as_stored,
     bounding_power,
@@ -227,6 +228,23 @@ class _Tally:
             rows = self._screen.rows(stacked(runs[run]), reference, season=season)
             self._note(run, day, rows)
 
+    def noted(self, pairs: slice, engine: str) -> dict[str, np.ndarray]:
+        """Return what is noted of some (size, draw), and which engine solved them, as arrays."""
+        found = {"engine": np.array(engine)}
+        for number, run in enumerate(self.violated):
+            found[f"violated {number}"] = self.violated[run][pairs]
+            found[f"unknown {number}"] = self.unknown[run][pairs]
+        return found
+
+    def take(self, noted: Mapping[str, np.ndarray], first: int) -> str:
+        """Take over what :meth:`noted` gave, from (size, draw) ``first`` on; return the engine."""
+        for number, run in enumerate(self.violated):
+            violated = noted[f"violated {number}"]
+            pairs = slice(first, first + len(violated))
+            self.violated[run][pairs] = violated
+            self.unknown[run][pairs] = noted[f"unknown {number}"]
+        return str(noted["engine"])
+
     def _note(self, run: Run, day: int, rows: pd.DataFrame) -> None:
         """Note the rows of a day of a run."""
         steps = self._study.calendar.steps_per_day
@@ -258,7 +276,8 @@ def fleet_capacity(
     settings
         What is asked.
     folder
-        For files of this run alone; it is removed.
+        For the units of this run; what an interrupted one of the same study has left there is not
+        solved again.
     workers
         Worker processes.
     tell
@@ -279,33 +298,40 @@ def fleet_capacity(
     draws = FleetDraws(study, feeder, settings)
     pairs = [(size, draw) for size in draws.sizes for draw in range(settings.draws)]
     tally = _Tally(study, feeder, draws.runs, len(pairs), worse=settings.count_worse)
-    engines, lost = [], 0
+    engines, lost = set(), 0
     whole = len(pairs)
     part = _pairs_at_a_time(study, feeder, draws)
+    folder.mkdir(parents=True, exist_ok=True)
     for first in range(0, whole, part):
         some = pairs[first : first + part]
         tell("fleet capacity", first, whole)
+        done, units = folder / f"{first}.pickle", folder / f"{first}"
+        if done.is_file():
+            engines.add(tally.take(load_arrays(done), first))
+            continue
         powers = [draws.power(size, draw) for size, draw in some]
         kw = {run: np.stack([power[run] for power in powers]) for run in draws.runs}
         kw[_NO_EV] = np.zeros((1, *next(iter(kw.values())).shape[1:]))
         circuit = replace(feeder.circuit, points=draws.points)
-        write_plan(Plan(packed_model(circuit, study.limits.reverse_flow_kw), kw), folder)
+        write_plan(Plan(packed_model(circuit, study.limits.reverse_flow_kw), kw), units)
         tally.first = first
 
         def told(done: int, total: int, first: int = first, count: int = len(some)) -> None:
             tell("fleet capacity", first + count * done // max(total, 1), whole)
 
         use, gone = solve_runs(
-            study, feeder, plan_units(kw, study.calendar), (tally, folder), workers, told
+            study, feeder, plan_units(kw, study.calendar), (tally, units), workers, told
         )
-        engines.append(use)
+        engines.add(use.name)
         lost += len(gone)
-        shutil.rmtree(folder)
+        if not gone:  # else the next run tries them again
+            save_arrays(done, tally.noted(slice(first, first + len(some)), use.name))
+        shutil.rmtree(units)
     curve = _curve(study, draws, tally, settings)
     sizes = sizes_at(curve, settings.thresholds)
     summary = _summary(draws, settings, curve, sizes) | {
         "draws_unknown": sum(int(some.any(axis=1).sum()) for some in tally.unknown.values()),
-        "engines": sorted({use.name for use in engines}),
+        "engines": sorted(engines),
         "units_lost": lost,
         "rating_unknown": len(unknowns(feeder.observed)),
     }

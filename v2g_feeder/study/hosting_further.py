@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from v2g_feeder.study.feeder_stage import FeederStage
 
 __all__ = ["further_answers"]
-
-_FOLDER: Final = ".further"
 
 
 @dataclass
@@ -42,7 +40,7 @@ class _Answers:
 def further_answers(
     study: Study,
     feeder: FeederStage,
-    out: Path,
+    folders: tuple[Path, Path],
     content_sha256: str,
     *,
     workers: int,
@@ -54,8 +52,8 @@ def further_answers(
     ----------
     study, feeder
         The study and its feeder, before the conditions of the search.
-    out
-        Result folder.
+    folders
+        Result folder, and that of the run's units: those that are there are not solved again.
     content_sha256
         Of what is in it already.
     workers
@@ -68,26 +66,26 @@ def further_answers(
     dict
         Further parts of ``summary.json``, each a list over conditions; empty if nothing is asked.
     """
-    section, answers, folder = study.content.hosting, _Answers(), out / _FOLDER
+    section, answers, (out, working) = study.content.hosting, _Answers(), folders
     every = [one for asked in section.asked() for one in asked.alternatives(feeder.feeder)]
     if section.fleet is not None:
         settings = section.fleet.settings()
         free = dict.fromkeys(replace(one, regulators=Regulators.FREE) for one in every)
-        for conditions in free:
+        for number, conditions in enumerate(free):
             conditioned = feeder.under(conditions.commands(feeder.feeder))
             found, summary = fleet_capacity(
-                study, conditioned, settings, folder, workers=workers, tell=tell
+                study, conditioned, settings, working / f"f{number}", workers=workers, tell=tell
             )
             answers.add("fleet_capacity", conditions.words(), found, summary)
     if section.envelope is not None:
         envelope = section.envelope.settings()
-        for conditions in every:
+        for number, conditions in enumerate(every):
             conditioned = feeder.under(conditions.commands(feeder.feeder))
-            table, summary = operating_envelopes(
-                study, conditioned, conditions, envelope, folder,
+            found, summary = operating_envelopes(
+                study, conditioned, conditions, envelope, working / f"e{number}",
                 workers=workers, tell=tell,
             )  # fmt: skip
-            answers.add("envelopes", conditions.words(), {"envelopes": table}, summary)
+            answers.add("envelopes", conditions.words(), found, summary)
     return _written(answers, feeder, out, content_sha256) if answers.summary else {}
 
 

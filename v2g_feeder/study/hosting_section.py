@@ -156,10 +156,13 @@ class EnvelopeSection(Section):
     passes."""
     inner_points: int = Field(default=1000, ge=0, le=1_000_000)
     """Random points inside each step's envelope that must pass."""
+    check_steps: int = Field(default=12, ge=0, le=1_000_000)
+    """Steps, drawn at random by the study's seed, that OpenDSS solves again beside the least ones
+    of each direction: every vertex at the limits, and those that fail above. 0: none at all."""
 
     def settings(self) -> Envelope:
         """Return the stage's settings."""
-        return Envelope(**self.model_dump())
+        return Envelope(**self.model_dump(exclude={"check_steps"}))
 
 
 class EventStepsSection(Section):
