@@ -1,6 +1,8 @@
 """A study that is killed and goes on has the result of one that was not."""
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -67,6 +69,61 @@ def test_it_goes_on_and_solves_nothing_twice(tmp_path, engine):
     if engine == "opendss":
         total = counts[-1] and max(told[2] for told in counts if told[0] == "power flow")
         assert ("power flow", len(kept), total) in counts
+
+
+def test_an_interrupt_exits_130_and_leaves_what_was_solved(tmp_path):
+    path, out = written(tmp_path), tmp_path / "out"
+    command = [sys.executable, "-m", "v2g_feeder", "study", str(path), "--out", str(out), "-q"]
+    run = subprocess.Popen([*command, "--workers", "2"], stderr=subprocess.PIPE, text=True)
+    while run.poll() is None and not list(out.glob(".units/d*.pickle")):
+        time.sleep(0.01)
+    run.send_signal(signal.SIGINT)
+    _, said = run.communicate(timeout=120)
+    assert (run.returncode, said.strip()) == (130, "interrupted")
+    assert list(out.glob(".units/d*.pickle"))
+    assert not (out / "summary.json").exists()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of its own, and a function that changes its size."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = shutil.which("mount") or "mount"
+
+    def sized(kilobytes, how="remount"):
+        options = f"{how},size={kilobytes}k"
+        return subprocess.run(
+            [mount, "-t", "tmpfs", "-o", options, "tmpfs", str(disk)],
+            capture_output=True,
+            check=False,
+        ).returncode
+
+    if sys.platform != "linux" or os.geteuid() or sized(100, "rw"):
+        pytest.skip("no disk can be mounted here")
+    yield disk, sized
+    subprocess.run([shutil.which("umount") or "umount", str(disk)], check=True)
+
+
+def test_a_full_disk_is_told_and_gone_on_from(tmp_path, small_disk):
+    disk, sized = small_disk
+    path, out = written(tmp_path), disk / "out"
+    command = [sys.executable, "-m", "v2g_feeder", "study", str(path), "--out", str(out), "-q"]
+    command += ["--workers", "1", "--resume"]
+    for kilobytes in (100, 700, 2000):  # among the units, in the arrays, in the report
+        assert sized(kilobytes) == 0
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 3, done.stderr
+        said, _ = done.stderr.splitlines()[-2:]  # HDF5 may complain before
+        assert said == "error: the disk of the output folder is full"
+        assert list(out.glob(".units/*")), "not a whole result"
+    assert sized(20_000) == 0
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((out / "summary.json").read_text())
+    whole = run_study(load_study(path), tmp_path / "whole", workers=1)
+    assert summary["content_sha256"] == whole["content_sha256"]
+    assert not list(out.glob(".units*"))
 
 
 @pytest.mark.long

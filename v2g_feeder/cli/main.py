@@ -7,9 +7,10 @@ A violation is a result: the exit code does not depend on it.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -63,10 +64,24 @@ class _Commands(click.Group):
         except Exception as error:  # the last line of defence
             if ctx.params.get("debug"):
                 raise
+            if os.strerror(errno.ENOSPC) in str(error):  # by the system, or by HDF5 in its words
+                _leave_full_disk()
             words = " ".join(f"{type(error).__name__}: {error}".split())
             click.secho(f"internal error: {words[:500]}", fg="red", err=True)
             click.echo("v2g-feeder --debug ... shows the trace; please report it.", err=True)
             ctx.exit(_INTERNAL)
+
+
+def _leave_full_disk() -> NoReturn:
+    """Say that the disk is full, and end: HDF5 would crash over the file that it could not write.
+
+    No result is whole yet: the units' folder is there until the last file of it is.
+    """
+    click.secho("error: the disk of the output folder is full", fg="red", err=True)
+    click.echo("Free some space and run it again; --resume goes on with a study.", err=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(InputError.exit_code)
 
 
 def _explain(error: V2GFeederError) -> None:
