@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Outcome", "WorkerPool", "default_workers", "run_alone", "run_units", "worker_pool"]
 
 Result = TypeVar("Result")
+_Try = tuple[Any, tuple[Any, ...], int]  # key, arguments, and which try it is
 _TRIES: Final = 2
 _SHARE_OF_MEMORY: Final = 0.75
 _NONE_UP: Final = (
@@ -61,11 +62,6 @@ class WorkerPool:
     processes: ProcessPool
     workers: int
 
-    def on_each(self, function: Callable[..., object], *arguments: Any) -> None:
-        """Have every process that is idle call a function, for what it keeps of it."""
-        for _ in range(self.workers):
-            self.processes.schedule(function, args=arguments)
-
 
 @contextmanager
 def worker_pool(workers: int, module: str = "") -> Iterator[WorkerPool]:
@@ -84,10 +80,9 @@ def worker_pool(workers: int, module: str = "") -> Iterator[WorkerPool]:
     spawn = multiprocessing.get_context("spawn")
     with ProcessPool(workers, context=spawn, initializer=_limit_memory) as pool:
         try:
-            started = WorkerPool(pool, workers)
-            if module:
-                started.on_each(_bring, module)
-            yield started
+            for _ in range(workers if module else 0):
+                pool.schedule(_bring, args=(module,))
+            yield WorkerPool(pool, workers)
         except BaseException:
             pool.stop()  # type: ignore[no-untyped-call]
             raise
@@ -105,7 +100,9 @@ def run_units(
     workers: int | WorkerPool,
     deadline_s: float,
 ) -> Iterator[Outcome[Result]]:
-    """Run units in worker processes and yield outcomes as they come, in no order.
+    """Run units in worker processes and return outcomes as they come, in no order.
+
+    Units for the processes of a pool begin at once, the others as the first outcome is asked for.
 
     Parameters
     ----------
@@ -124,26 +121,45 @@ def run_units(
         If a unit raises one: it says what is wrong with the input, and every unit would. If no
         worker comes up.
     """
-    queue = deque((key, arguments, 1) for key, arguments in units)
-    running: dict[Any, tuple[Any, tuple[Any, ...], int]] = {}
-    with worker_pool(workers) if isinstance(workers, int) else nullcontext(workers) as pool:
-        try:
-            while queue or running:
-                while queue and len(running) < pool.workers * _AHEAD:
-                    unit = queue.popleft()
-                    begun = pool.processes.schedule(function, args=unit[1], timeout=deadline_s)
-                    running[begun] = unit
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    key, arguments, tries = running.pop(future)
-                    outcome = _outcome(key, future, deadline_s)
-                    if outcome.lost and tries < _TRIES:
-                        queue.append((key, arguments, tries + 1))
-                    else:
-                        yield outcome
-        finally:
-            for future in running:  # none, unless the caller has had enough or a unit has raised
-                future.cancel()
+    work = _Work(function, deque((key, arguments, 1) for key, arguments in units), deadline_s)
+    if isinstance(workers, WorkerPool):
+        work.begin(workers)
+    return work.outcomes(workers)
+
+
+class _Work(Generic[Result]):
+    """Units that wait and units that run."""
+
+    def __init__(
+        self, function: Callable[..., Result], waiting: deque[_Try], deadline_s: float
+    ) -> None:
+        self._function, self._waiting, self._deadline_s = function, waiting, deadline_s
+        self._running: dict[Any, _Try] = {}
+
+    def begin(self, pool: WorkerPool) -> None:
+        """Hand on as many units as the processes of a pool are to have before them."""
+        while self._waiting and len(self._running) < pool.workers * _AHEAD:
+            unit = self._waiting.popleft()
+            begun = pool.processes.schedule(self._function, args=unit[1], timeout=self._deadline_s)
+            self._running[begun] = unit
+
+    def outcomes(self, workers: int | WorkerPool) -> Iterator[Outcome[Result]]:
+        """Yield outcomes as they come, and hand on the units that wait."""
+        with worker_pool(workers) if isinstance(workers, int) else nullcontext(workers) as pool:
+            try:
+                while self._waiting or self._running:
+                    self.begin(pool)
+                    done, _ = wait(self._running, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        key, arguments, tries = self._running.pop(future)
+                        outcome = _outcome(key, future, self._deadline_s)
+                        if outcome.lost and tries < _TRIES:
+                            self._waiting.append((key, arguments, tries + 1))
+                        else:
+                            yield outcome
+            finally:
+                for future in self._running:  # the caller has had enough, or a unit has raised
+                    future.cancel()
 
 
 def _limit_memory() -> None:

@@ -19,7 +19,7 @@ from v2g_feeder.study.sections import Section
 from v2g_feeder.workers import run_units
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from v2g_feeder.feeder.model import Feeder
     from v2g_feeder.powerflow.opendss import Circuit
@@ -89,30 +89,33 @@ class Ramp:
 
 def what_the_feeder_takes(
     study: Study, feeder: FeederStage, fleet: PlacedFleet, workers: int | WorkerPool
-) -> list[dict[str, Any]]:
-    """Return the first limit of a rising export, a row a day of events, mode and change.
+) -> Callable[[], list[dict[str, Any]]]:
+    """Have the first limit of a rising export found, a row a day of events, mode and change.
 
     Without a ``ramp`` section the days are each season's first extreme one (peak day, or the first
     there is); with one all days with events are asked, for over-voltage too.
 
     Returns
     -------
-    list of dict
-        ``season, day_type, reverse_mode, change, asked`` (``any`` or ``over_voltage``),
+    callable
+        Waits for the workers and returns the rows, each a dict: ``season, day_type, reverse_mode,
+        change, asked`` (``any`` or ``over_voltage``),
         ``rating_kw``, the columns of :class:`~v2g_feeder.hosting.ramp.FirstLimit` and ``hour``.
     """
     if study.event is None or not len(fleet.vehicles):
-        return []
+        return list
     ramps = list(ramps_of(study, feeder, fleet))
     work = [
         (number, (one, study.limits, study.limits.reverse_flow_kw))
         for number, one in enumerate(ramps)
     ]
-    rows: dict[int, dict[str, Any]] = {}
-    for outcome in run_units(ramp_of, work, workers=workers, deadline_s=_DEADLINE_S):
-        key = ramps[outcome.key].key
-        rows[outcome.key] = outcome.result or key | {"lost": outcome.lost}
-    return [rows[number] for number in sorted(rows)]
+    outcomes = run_units(ramp_of, work, workers=workers, deadline_s=_DEADLINE_S)
+
+    def rows() -> list[dict[str, Any]]:
+        found = sorted(outcomes, key=lambda outcome: int(outcome.key))
+        return [one.result or ramps[one.key].key | {"lost": one.lost} for one in found]
+
+    return rows
 
 
 def ramp_of(one: Ramp, limits: Limits, reverse_limits_kw: dict[str, float]) -> dict[str, Any]:

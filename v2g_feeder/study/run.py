@@ -27,7 +27,7 @@ from v2g_feeder.study.pilot_figures import pilot_tables
 from v2g_feeder.study.power_flow import DEADLINE_S, solve_study
 from v2g_feeder.study.protection import screen_study
 from v2g_feeder.study.ramp import what_the_feeder_takes
-from v2g_feeder.study.units import Plan, load_model, packed_model, write_plan
+from v2g_feeder.study.units import Plan, packed_model, write_plan
 from v2g_feeder.workers import default_workers, run_alone, worker_pool
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def run_study(
         inputs.
     """
     workers = workers or default_workers()
-    with worker_pool(workers, "v2g_feeder.study.units") as pool, ThreadPoolExecutor(2) as aside:
+    with worker_pool(workers, "v2g_feeder.study.units") as pool, ThreadPoolExecutor(1) as aside:
         aside.submit(import_module, "v2g_feeder.study.write")  # matplotlib, beside the feeder
         tell, feeder = begin(
             study,
@@ -107,10 +107,10 @@ def run_study(
         tell("fleet", 0, 1)
         placed = placed_fleet(study, feeder)
         model = packed_model(_with_chargers(study, feeder, placed), study.limits.reverse_flow_kw)
-        ramps = aside.submit(_ramp, study, feeder, placed, pool, model)
+        ramp = what_the_feeder_takes(study, feeder, placed, pool)  # beside the fleet
         fleet = prepare_fleet(study, feeder, placed)
         protection = screen_study(study, feeder, placed)
-        pilot = pilot_tables(study, feeder, fleet, ramps.result())
+        pilot = pilot_tables(study, feeder, fleet, ramp())
         units_folder = working_folder(out, inputs_of(study, feeder), resume=resume)
         write_plan(Plan(model, fleet.kw), units_folder)
         reduced, use = solve_study(study, feeder, fleet, out, units_folder, pool, tell)
@@ -142,15 +142,6 @@ def _with_chargers(study: Study, feeder: FeederStage, placed: PlacedFleet) -> Ci
     rating = export_rating(placed.vehicles, placed.of_vehicle, len(placed.points))
     points = placed.points.assign(export_kw=rating)
     return replace(feeder.circuit, points=points, chargers=control)
-
-
-def _ramp(
-    study: Study, feeder: FeederStage, placed: PlacedFleet, pool: WorkerPool, model: bytes
-) -> list[dict[str, Any]]:
-    """Let the workers find what the feeder takes, and load the study's model thereafter."""
-    rows = what_the_feeder_takes(study, feeder, placed, pool)
-    pool.on_each(load_model, model)
-    return rows
 
 
 def begin(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import pickle
-from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
@@ -34,7 +33,6 @@ __all__ = [
     "Plan",
     "Unit",
     "compare_engines",
-    "load_model",
     "load_solutions",
     "lost_solution",
     "packed_model",
@@ -117,12 +115,6 @@ def _runner(model: bytes) -> Runner:
 def _batch_runner(model: bytes) -> BatchRunner:
     """Return this process's batch engine of a model."""
     return BatchRunner(_runner(model))
-
-
-def load_model(model: bytes) -> None:
-    """Load a model in this process, for the units to come; what fails, fails there and is told."""
-    with suppress(FeederError):
-        _runner(model)
 
 
 def _power(plan: Plan, unit: Unit, steps: int) -> np.ndarray:
