@@ -13,6 +13,7 @@ import pytest
 
 from v2g_feeder.errors import InputError
 from v2g_feeder.report import read_result, write_report
+from v2g_feeder.report.charts import shape_charts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,6 +85,21 @@ def test_figures_are_also_files(write_result: Callable[..., Path]) -> None:
     names = {path.name for path in (folder / "figures").iterdir()}
     assert {"shapes-weekday.svg", "ledger.svg", "broken-limits.svg"} <= names
     assert "feeder-export-expected.svg" in names
+
+
+def test_a_day_type_is_drawn_as_if_it_were_the_only_one(
+    write_result: Callable[..., Path], arrays: xr.Dataset
+) -> None:
+    weekend = arrays["day_type"] == "weekend"
+    fleet = [name for name in arrays if str(name).startswith("ev_kw_")]
+    arrays = arrays.assign({name: arrays[name].where(~weekend, 5 * arrays[name]) for name in fleet})
+    charts = shape_charts(read_result(write_result(arrays=arrays)))
+    both = {chart.key: chart.svg for chart in charts}
+    assert set(both) == {"weekday", "weekend"}
+    assert both["weekday"] != both["weekend"]
+    alone = arrays.isel(step=np.flatnonzero(weekend))
+    (chart,) = shape_charts(read_result(write_result(arrays=alone)))
+    assert chart.svg == both["weekend"]
 
 
 def test_the_same_files_make_the_same_page(write_result: Callable[..., Path]) -> None:

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import pandas as pd
-    from matplotlib.figure import Figure
 
     from v2g_feeder.report.layout import Layout
     from v2g_feeder.report.reading import Result, Run
@@ -69,38 +68,50 @@ class Chart:
 
 def shape_charts(result: Result) -> list[Chart]:
     """Return load shapes and head kW by hour, a chart a day type, a panel a season."""
-    lines = _Lines(result)
+    lines, steps = _Lines(result), result.steps
+    grid = _shape_grid(lines, list(dict.fromkeys(steps["season"])))
     charts = []
-    for day_type in dict.fromkeys(result.steps["day_type"]):
+    for day_type in dict.fromkeys(steps["day_type"]):
         name = plain(str(day_type))
-        figure = _shape_figure(lines, result.steps, str(day_type))
+        _draw_day(grid, lines, steps, str(day_type))
         alt = f"Fleet and feeder head kW by hour and season, {name}"
+        figure = grid[0, 0].get_figure(root=True)
         charts.append(Chart(str(day_type), name, svg_text(figure), alt))
     return charts
 
 
-def _shape_figure(lines: _Lines, steps: pd.DataFrame, day_type: str) -> Figure:
-    """Return the load shapes of a day type: rows of lines by columns of seasons."""
-    rows, seasons = lines.rows, list(dict.fromkeys(steps["season"]))
+def _shape_grid(lines: _Lines, seasons: Sequence[str]) -> np.ndarray:
+    """Return the panels of load shapes, rows of lines by columns of seasons."""
+    rows = lines.rows
     width, height = 11.2, 0.55 + 2.05 * len(rows)
     figure = new_figure(width, height, fitted=False)
     longest = max(len(label) for row in rows for label, _, _ in row.styles.values())
     beside = 0.55 + 0.055 * longest  # inches that the key takes
     around = {"left": 0.75 / width, "right": 1 - beside / width, "wspace": 0.08, "hspace": 0.1}
     around |= {"bottom": 0.45 / height, "top": 1 - 0.25 / height}
-    grid = figure.subplots(
+    grid: np.ndarray = figure.subplots(
         len(rows), len(seasons), sharex=True, sharey="row", squeeze=False, gridspec_kw=around
     )
-    for level, row in enumerate(rows):
+    for ax, season in zip(grid[0], seasons, strict=True):
+        ax.set_title(plain(season), loc="left", fontsize=9.5, fontweight="bold")
+    return grid
+
+
+def _draw_day(grid: np.ndarray, lines: _Lines, steps: pd.DataFrame, day_type: str) -> None:
+    """Draw a day type in place of the one before: making the panels costs more than the lines."""
+    for ax in grid.flat:
+        for artist in (*ax.lines, *ax.collections, *ax.patches):
+            artist.remove()
+        ax.relim()
+    seasons = list(dict.fromkeys(steps["season"]))
+    for level, row in enumerate(lines.rows):
         for ax, season in zip(grid[level], seasons, strict=True):
             here = ((steps["season"] == season) & (steps["day_type"] == day_type)).to_numpy()
             hour = (steps["hour"] + steps["minute"] / 60).to_numpy()[here]
             window = lines.window_of(str(season), day_type)
             draw_shapes(ax, hour, lines.shapes(row, here), window=window, ylabel=row.title)
             ax.label_outer()
-            if level == 0:
-                ax.set_title(plain(season), loc="left", fontsize=9.5, fontweight="bold")
-            if level < len(rows) - 1:
+            if level < len(lines.rows) - 1:
                 ax.set_xlabel("")
             if row.kw is lines.fleet:
                 ax.axhline(0, color="#8a9099", linewidth=0.6, zorder=1)
@@ -108,7 +119,6 @@ def _shape_figure(lines: _Lines, steps: pd.DataFrame, day_type: str) -> Figure:
         if handles:
             aside = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "handlelength": 2.4}
             grid[level, -1].legend(handles, labels, fontsize=7.5, frameon=False, **aside)
-    return figure
 
 
 class _Row(NamedTuple):

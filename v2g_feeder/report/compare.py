@@ -16,6 +16,7 @@ import yaml
 
 from v2g_feeder.conventions import Effect
 from v2g_feeder.errors import InputError, Problem
+from v2g_feeder.report.reading import kind_of
 from v2g_feeder.report.words import run_order
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def compare_results(a: Path, b: Path) -> dict[str, Any]:
         If a folder holds no result, or the two are of different kinds.
     """
     folders = [Path(a), Path(b)]
-    kinds = [_kind(folder) for folder in folders]
+    kinds = [kind_of(folder) for folder in folders]
     if kinds[0] != kinds[1]:
         message = f"is a result of `{kinds[1]}`, {folders[0]} one of `{kinds[0]}`"
         raise InputError(Problem(str(folders[1]), message, "compare results of one kind"))
@@ -82,18 +83,6 @@ def compare_results(a: Path, b: Path) -> dict[str, Any]:
     if kinds[0] == "hosting":
         found["capacity"], found["capacity_buses"] = _capacity(*folders)
     return found
-
-
-def _kind(folder: Path) -> str:
-    """Return which command wrote a result."""
-    for name, kind in (
-        ("results.nc", "study"),
-        ("shapes.nc", "shapes"),
-        ("hosting_minima.csv", "hosting"),
-    ):
-        if (folder / "summary.json").is_file() and (folder / name).is_file():
-            return kind
-    raise InputError(Problem(str(folder), "is not a result folder that can be compared"))
 
 
 def _json(path: Path) -> dict[str, Any]:

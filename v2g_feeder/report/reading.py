@@ -21,13 +21,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-__all__ = ["Result", "Run", "check_files", "read_records", "read_result"]
+__all__ = ["Result", "Run", "check_files", "kind_of", "read_records", "read_result"]
 
 Run = tuple[str, str]
 """Policy and case."""
 
 _RECORDS: Final = ("summary.json", "manifest.json")
 _FILES: Final = (*_RECORDS, "violations.csv", "hourly.csv", "results.nc")
+_ONLY_IN: Final = {
+    "study": "results.nc",
+    "shapes": "shapes.nc",
+    "hosting": "hosting_minima.csv",
+}
 _LABELS: Final = ("policy", "case", "season", "day_type", "criterion", "effect", "unit", "phase")
 _NAMES: Final = ("element", "bus", "node", "worst_element")
 
@@ -114,6 +119,23 @@ class Result:
     def _one_draw(self, policy: str, case: str) -> np.ndarray:
         values = self.arrays["head_kw"].sel(policy=policy, case=case).to_numpy()[0]
         return np.stack([values, values])
+
+
+def kind_of(folder: Path) -> str:
+    """Return which command wrote a result folder: ``study``, ``shapes`` or ``hosting``.
+
+    Raises
+    ------
+    InputError
+        If it holds no result of any of them.
+    """
+    if (folder / "summary.json").is_file():
+        for kind, name in _ONLY_IN.items():
+            if (folder / name).is_file():
+                return kind
+    reason = "no such folder" if not folder.is_dir() else "is not a result folder"
+    hint = "name the folder that `v2g-feeder study` wrote, such as results/NAME"
+    raise InputError(Problem(str(folder), reason, hint))
 
 
 def check_files(folder: Path, names: Iterable[str]) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from v2g_feeder.errors import InputError, Problem
 from v2g_feeder.report.hosting_page import write_hosting_page
 from v2g_feeder.report.html import write_report
+from v2g_feeder.report.reading import kind_of
 from v2g_feeder.report.shapes_page import write_shapes_page
 
 if TYPE_CHECKING:
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 __all__ = ["rebuild"]
 
-_PAGES: Final[dict[str, Callable[[Path], Path]]] = {  # by the file that only this kind has
-    "results.nc": write_report,
-    "shapes.nc": write_shapes_page,
-    "hosting_capacity.csv": write_hosting_page,
+_PAGES: Final[dict[str, Callable[[Path], Path]]] = {
+    "study": write_report,
+    "shapes": write_shapes_page,
+    "hosting": write_hosting_page,
 }
 
 
@@ -40,9 +40,4 @@ def rebuild(folder: Path) -> Path:
     InputError
         If the folder holds no result that has a page, or files of it are missing.
     """
-    for name, write in _PAGES.items():
-        if (folder / name).is_file():
-            return write(folder)
-    reason = "no such folder" if not folder.is_dir() else "holds no result that has a report"
-    hint = "name the folder that `v2g-feeder study` wrote, such as results/NAME"
-    raise InputError(Problem(str(folder), reason, hint))
+    return _PAGES[kind_of(folder)](folder)
