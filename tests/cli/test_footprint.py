@@ -98,9 +98,12 @@ COMMANDS = {
     "shapes": ["shapes", "../study/study.yaml", "--out", "out"],
     "check": ["check", "../study/study.yaml"],
 }
+REST = ("hosting", "shapes")
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize(
+    "name", ["study", "check", *(pytest.param(n, marks=pytest.mark.long) for n in REST)]
+)
 def test_nothing_outside_of_the_output_folder(place, name):
     before = listing(place)
     done = ran(place, COMMANDS[name])

@@ -116,6 +116,7 @@ def test_units_of_length(planned, tmp_path):
     agrees(planned, result(written(tmp_path / "s", metres=True)), rtol=2e-5)
 
 
+@pytest.mark.long
 def test_order_of_sessions(tmp_path):
     """An archetype is fitted to the same figures whatever the order of its records."""
     records = Path(__file__).parents[2] / "examples" / "records" / "home_sessions.csv"

@@ -41,7 +41,10 @@ def shuffled(monkeypatch):
     return shuffle
 
 
-@pytest.mark.parametrize(("engine", "units", "workers"), [("opendss", 10, 1), ("batch", 3, 2)])
+@pytest.mark.parametrize(
+    ("engine", "units", "workers"),
+    [("opendss", 10, 1), pytest.param("batch", 3, 2, marks=pytest.mark.long)],
+)
 def test_of_a_study(tmp_path, shuffled, engine, units, workers):
     path = tmp_path / "study.yaml"
     path.write_text(yaml.safe_dump(STUDY | {"power_flow": {"engine": engine}}))
@@ -54,6 +57,7 @@ def test_of_a_study(tmp_path, shuffled, engine, units, workers):
     assert other["content_sha256"] == planned["content_sha256"]
 
 
+@pytest.mark.long
 def test_of_a_search_for_capacity(tmp_path, shuffled):
     path = tmp_path / "study.yaml"
     path.write_text(yaml.safe_dump(STUDY))

@@ -105,18 +105,21 @@ def small_disk(tmp_path):
     subprocess.run([shutil.which("umount") or "umount", str(disk)], check=True)
 
 
-def test_a_full_disk_is_told_and_gone_on_from(tmp_path, small_disk):
+@pytest.mark.parametrize(
+    "kilobytes",  # among the units, in the arrays, in the report
+    [pytest.param(100, marks=pytest.mark.long), 700, pytest.param(2000, marks=pytest.mark.long)],
+)
+def test_a_full_disk_is_told_and_gone_on_from(tmp_path, small_disk, kilobytes):
     disk, sized = small_disk
     path, out = written(tmp_path), disk / "out"
     command = [sys.executable, "-m", "v2g_feeder", "study", str(path), "--out", str(out), "-q"]
     command += ["--workers", "1", "--resume"]
-    for kilobytes in (100, 700, 2000):  # among the units, in the arrays, in the report
-        assert sized(kilobytes) == 0
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 3, done.stderr
-        said, _ = done.stderr.splitlines()[-2:]  # HDF5 may complain before
-        assert said == "error: the disk of the output folder is full"
-        assert list(out.glob(".units/*")), "not a whole result"
+    assert sized(kilobytes) == 0
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 3, done.stderr
+    said, _ = done.stderr.splitlines()[-2:]  # HDF5 may complain before
+    assert said == "error: the disk of the output folder is full"
+    assert list(out.glob(".units/*")), "not a whole result"
     assert sized(20_000) == 0
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -217,6 +217,8 @@ def worst_by_hour(
 
 def _groups(hourly: pd.DataFrame) -> tuple[np.ndarray, list[tuple[str, str, str]]]:
     """Return the number of each row's policy, case and criterion, and what the numbers mean."""
+    if hourly.empty:  # of nothing pandas 2 makes no keys
+        return np.zeros(0, int), []
     columns = [hourly[name].astype(str) for name in ("policy", "case", "criterion")]
     group, keys = pd.factorize(pd.MultiIndex.from_arrays(columns))
     return group, [tuple(key) for key in keys]
