@@ -158,7 +158,7 @@ print(sum(row.status == "done" for row in rows), [row.study for row in rows if r
 
 @pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_memory_stays_flat_over_fifty_studies(tmp_path):
+def test_memory_stays_flat_over_fifty_studies(tmp_path, capsys):
     models = ["ieee13", "ieee34", "ieee37", "ieee123"]
     for number in range(49):
         written(
@@ -177,6 +177,8 @@ def test_memory_stays_flat_over_fifty_studies(tmp_path):
     sizes, counts = done.stdout.strip().splitlines()[-2:]
     assert counts == "49 ['s49']"
     resident = [float(size) for size in sizes.split()]
+    with capsys.disabled():
+        print(f"\nresident before each study, MB: {sizes}")  # noqa: T201
     assert len(pd.read_csv(tmp_path / "out" / "summary.csv")) == 50
     # once every model has been seen (and matplotlib's fonts), nothing more is kept
     assert max(resident[25:]) < 1.1 * max(resident[4:25]), resident
