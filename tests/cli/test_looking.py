@@ -218,6 +218,22 @@ def test_init_takes_what_a_model_says(tmp_path, monkeypatch):
     assert "next: v2g-feeder study depot.yaml" in checked.output
 
 
+@pytest.mark.parametrize(("hertz", "limits"), [(50, "en_50160"), (60, "ansi_c84_1_a")])
+def test_init_takes_the_limits_of_the_models_frequency(tmp_path, hertz, limits):
+    model = tmp_path / "master.dss"
+    model.write_text(
+        f"Clear\nSet DefaultBaseFrequency={hertz}\nNew Circuit.c basekv=11 bus1=a\n"
+        "New Line.l bus1=a bus2=b length=1 units=km\nNew Load.d bus1=b kV=11 kW=100\n"
+        "Set voltagebases=[11]\nCalcvoltagebases\nSolve\n"
+    )
+    done = invoke("init", tmp_path / "s.yaml", "--model", model)
+    assert done.exit_code == 0, done.output
+    study = yaml.safe_load((tmp_path / "s.yaml").read_text())
+    assert study["screening"] == {"limits": limits}
+    found = json.loads(invoke("feeder", model, "--json").stdout)
+    assert found["frequency_hz"] == hertz
+
+
 def test_init_says_how_a_model_elsewhere_is_read(tmp_path, monkeypatch):
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")

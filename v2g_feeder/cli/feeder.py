@@ -91,7 +91,15 @@ def _print(model: str, look: FeederLook) -> None:
 
 def _words(name: str) -> str:
     """Return a figure's name with its unit at the end: ``load kW``."""
-    units = {"kw": "kW", "kvar": "kvar", "pct": "%", "km": "km", "pu": "pu", "v": "voltage"}
+    units = {
+        "kw": "kW",
+        "kvar": "kvar",
+        "pct": "%",
+        "km": "km",
+        "pu": "pu",
+        "v": "voltage",
+        "hz": "Hz",
+    }
     return " ".join(units.get(part, part) for part in name.replace("kv_", "kV ").split("_"))
 
 

@@ -38,7 +38,7 @@ fleets:
     place: {place}
 dispatch:
   export: {{window: "17:00-21:00", request_kw: {request}}}
-screening: {{limits: ansi_c84_1_a}}   # or ansi_c84_1_b, en_50160 (Europe), ica, your own
+screening: {{limits: {limits}}}   # ansi_c84_1_a, ansi_c84_1_b, en_50160 (Europe), ica, your own
 draws: 10
 seed: 1
 """
@@ -50,6 +50,7 @@ _SECONDARIES: Final = """\
 """
 _ASKED: Final = 0.15  # of the feeder's nominal load, to begin with
 _AT_A_BUS: Final = 4
+_SIXTY_OR_FIFTY: Final = 55.0  # Hz; a model of a 50 Hz network begins with European limits
 
 
 @click.command()
@@ -85,6 +86,7 @@ def init(file: Path, model: str, buses: Path | None) -> None:
         "size": "penetration: {of: customers, share: 0.25}   # or vehicles: 240",
         "place": "{by: customers, phases: as_load}",
         "request": "500",
+        "limits": "ansi_c84_1_a",
     }
     if model == "ieee123":
         filled["peak"] = "  head_peak_kw: 3000           # P and Q scaled together\n"
@@ -135,6 +137,7 @@ def _of_model(look: FeederLook) -> dict[str, str]:
         "secondaries": "" if sum(low) * 2 >= len(low) else _SECONDARIES,
         "source": "native" if has_shapes else "standard",
         "request": f"{max(request, 1.0):.0f}",
+        "limits": "en_50160" if look.frequency_hz < _SIXTY_OR_FIFTY else "ansi_c84_1_a",
     }
 
 

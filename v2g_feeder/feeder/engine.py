@@ -353,6 +353,10 @@ class Engine:
         """Return the factor by which the model multiplies loads that are not fixed or exempt."""
         return float(self._dss.Solution.LoadMult())
 
+    def frequency_hz(self) -> float:
+        """Return the frequency that the circuit is solved at, Hz."""
+        return float(self._dss.Solution.Frequency())
+
     def loads_are_admittances(self) -> bool:
         """Whether the model makes every load its nominal impedance (``Set LoadModel``)."""
         return int(self._dss.Solution.LoadModel()) == _ADMITTANCE

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FeederLook", "feeder_figure", "look_at_feeder"]
 
-_SHOWN: Final = 6
+_SOLVED: Final = {Reason.FLAGGED: "valid, a load model switched at high voltage"}
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,8 @@ class FeederLook:
         Loading of the series elements, ``[element]``; NaN where no rating is stated.
     head_kw, head_kvar, losses_kw
         At the source; positive is import.
+    frequency_hz
+        That the model is solved at.
     """
 
     feeder: Feeder
@@ -61,6 +63,7 @@ class FeederLook:
     head_kw: float
     head_kvar: float
     losses_kw: float
+    frequency_hz: float
 
     def named(self, name: str) -> str:
         """Return a bus, node or element as the model wrote it."""
@@ -77,6 +80,7 @@ class FeederLook:
             "buses": len(feeder.buses),
             "nodes": len(feeder.nodes),
             "kv_classes": classes,
+            "frequency_hz": self.frequency_hz,
             **{f"{kind}_elements": int(count) for kind, count in kinds.items()},
             "rating_unknown": int((elements["rating_source"] == "unknown").sum()),
             "loads": len(feeder.loads),
@@ -86,7 +90,7 @@ class FeederLook:
             "capacitors": len(feeder.capacitors),
             # where no line states a unit of length there is no distance
             "farthest_km": float(feeder.buses["km"].max()) or "unknown",
-            "solution": self.reason.name.lower().replace("_", " "),
+            "solution": _SOLVED.get(self.reason, self.reason.name.lower().replace("_", " ")),
         }
         if self.reason > Reason.FLAGGED:
             return found
@@ -129,7 +133,7 @@ def _look(master: Path) -> FeederLook:
     scanned = scan(master)
     engine = shared_engine()
     engine.load(master)
-    bare = read_feeder(engine, master)
+    bare, frequency_hz = read_feeder(engine, master), engine.frequency_hz()
     nominal = BaseLoad(
         source="nominal",
         p=np.ones((1, 1)),
@@ -151,6 +155,7 @@ def _look(master: Path) -> FeederLook:
         head_kw=float(solved.head_kw[0]),
         head_kvar=float(solved.head_kvar[0]),
         losses_kw=float(solved.losses_kw[0]),
+        frequency_hz=frequency_hz,
     )
 
 
