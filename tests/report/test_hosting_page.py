@@ -25,6 +25,7 @@ from v2g_feeder.report.hosting_page import write_hosting_page
 from v2g_feeder.report.layout import place_buses
 from v2g_feeder.report.rebuild import rebuild
 
+from .browser import drive
 from .conftest import MANIFEST
 
 if TYPE_CHECKING:
@@ -300,3 +301,25 @@ def test_a_share_that_is_not_passed_is_no_capacity(status: str, words: str) -> N
     assert words in found["headline"][0]
     assert not found["hours"]
     assert found["sizes"][0]["passes_at"] == ("over 40" if status == "censored" else "unknown")
+
+
+def test_the_page_fits_a_phone_and_its_tables_sort(tmp_path: Path) -> None:
+    folder = made_folder(tmp_path)
+    part, table = envelope_tables()
+    summary = json.loads((folder / "summary.json").read_text("utf-8"))
+    (folder / "summary.json").write_text(json.dumps(summary | {"envelopes": [part]}), "utf-8")
+    table.to_csv(folder / "envelopes.csv", index=False)
+    found = drive(
+        rebuild(folder),
+        """
+        document.querySelectorAll("details").forEach((one) => { one.open = true; });
+        const table = document.querySelector("[aria-label='Envelopes by step'] table");
+        const first = () => table.tBodies[0].rows[0].cells[0].textContent;
+        const before = first();
+        table.querySelector("th button").click();
+        const over = document.documentElement.scrollWidth - window.innerWidth;
+        return { over, before, after: first() };
+        """,
+        size="390,900",
+    )
+    assert found == {"over": 0, "before": "winter weekday 07:00", "after": "winter weekday 00:00"}
