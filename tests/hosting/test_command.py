@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -164,13 +165,16 @@ def test_existing_generation_is_a_condition(tmp_path):
     assert none[12] - more[12] > 300
 
 
-def killed(path, out, after):
-    """Run the command until ``after`` days have files, and kill it and its workers."""
+def killed(path, out, *, after=0, seconds=np.inf):
+    """Run the command until so many days have files or so long, and kill it and its workers."""
     command = [sys.executable, "-m", "v2g_feeder", "hosting", str(path), "--out", str(out)]
     run = subprocess.Popen(  # our own command
-        [*command, "--workers", "1", "--quiet"], start_new_session=True
+        [*command, "--workers", "1", "--quiet", "--resume"], start_new_session=True
     )
-    while run.poll() is None and len(list(out.glob(".units/c*/found-*.pickle"))) < after:
+    end = time.monotonic() + seconds
+    while run.poll() is None and time.monotonic() < end:
+        if after and len(list(out.glob(".units/c*/found-*.pickle"))) >= after:
+            break
         time.sleep(0.01)
     os.killpg(run.pid, signal.SIGKILL)
     return run.wait()
@@ -202,15 +206,39 @@ class StoppedError(Exception):
     """What ends a run in the middle."""
 
 
-def test_fleet_capacity_and_envelopes_go_on_too(tmp_path, monkeypatch):
-    hosting = {
-        "check_pairs": 0, "check_minima": False, "buses": ["671"], "connections": ["ABC"],
+def with_all_answers(folder, **hosting):
+    """Write a small study that asks for fleet capacity and envelopes as well."""
+    hosting |= {
+        "buses": ["671"], "connections": ["ABC"],
         "fleet": {"sizes": [4, 8], "draws": 2, "cases": ["expected"]},
         "envelope": {"inner_points": 5, "check_steps": 2},
     }  # fmt: skip
-    path, out, solved = study(tmp_path, **hosting), tmp_path / "out", []
+    path = study(folder, **hosting)
     fleets = [{"name": "homes", "vehicles": 8, "export_capable": 0.5, "charger_kw": 11.5}]
     path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text("utf-8")) | {"fleets": fleets}))
+    return path
+
+
+@pytest.mark.long
+def test_killed_at_twenty_moments(tmp_path):
+    path = with_all_answers(tmp_path, check_pairs=5)
+    began = time.monotonic()
+    assert killed(path, tmp_path / "whole") == 0
+    seconds = time.monotonic() - began
+    whole = json.loads((tmp_path / "whole" / "summary.json").read_text("utf-8"))["content_sha256"]
+    ended = []
+    for number, share in enumerate(np.random.default_rng(1).uniform(0.05, 1.0, 20)):
+        out = tmp_path / f"out{number}"
+        ended.append(killed(path, out, seconds=share * seconds))
+        if ended[-1] == -signal.SIGKILL:
+            again = run_hosting(load_study(path), out, workers=2, resume=True)
+            assert again["content_sha256"] == whole, (number, share)
+    assert ended.count(-signal.SIGKILL) > 10
+
+
+def test_fleet_capacity_and_envelopes_go_on_too(tmp_path, monkeypatch):
+    path = with_all_answers(tmp_path, check_pairs=0, check_minima=False)
+    out, solved = tmp_path / "out", []
     run = power_flow.run_units
 
     def counted(function, jobs, **given):
