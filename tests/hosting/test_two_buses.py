@@ -155,9 +155,15 @@ def test_ends_of_an_event_with_free_regulators(events, step, bus, tmp_path):
         shared_engine(), found.runner.circuit, found.nodal.points, conditions, limit, events
     )
     (base,) = found.nodal.grid.day(0, ["v_pu"], 0.0)
-    assert check.verdict(row, base, found.nodal.parts(""), found.nodal.grid.solver.place)[:3] == (
-        True, True, True,
-    )  # fmt: skip
+    place, parts = found.nodal.grid.solver.place, found.nodal.parts("")
+    verdict = check.verdict(row, base, parts, place)
+    assert verdict[:3] == (True, True, True)
+    assert verdict.base_apart < 1e-6
+    other = Recheck(
+        shared_engine(), found.runner.circuit, found.nodal.points, conditions, limit, events
+    )
+    moved = replace(base, re=base.re * 1.001, im=base.im * 1.001)  # what OpenDSS does not find
+    assert other.verdict(row, moved, parts, place).base_apart == pytest.approx(0.001, rel=0.01)
 
 
 @pytest.mark.parametrize("direction", ["export", "import"])

@@ -89,7 +89,7 @@ def made_folder(folder: Path, buses: pd.DataFrame = BUSES) -> Path:
         ],
         "effort": {"pairs": len(rows), "solves_a_pair": 2.5},
         "check": {"checked": 3, "annual_minima": 3, "passes_at_kw": 3, "fails_at_fails_at_kw": 3,
-                  "same_place": 3, "largest_share_of_room_off": 0.0},
+                  "same_place": 3, "largest_share_of_room_off": 0.0, "two_solutions": 2},
         "unrated": {"answers": 9, "buses": 1, "elements": 1, "first_elements": ["Line.sw"]},
         "not_searched": ["tap_operations"], "findings": [], "notes": ["a note"],
         "content_sha256": "0" * 64,
@@ -159,6 +159,7 @@ def test_the_page_is_built_from_the_folder_alone(tmp_path: Path) -> None:
     for words in (
         "In the worst hour, export on ABC: 300", LOCKED, TOP, "tap operations added",
         "event's start", "Line.sw", "3 fail one tolerance above", "a note", "winter weekday 13:00",
+        "2 of these stand on a state that has two solutions",
     ):  # fmt: skip
         assert words in text, words
     assert text.index('<td>A</td><td>export</td><td class="n">2.5</td>') > 0

@@ -92,6 +92,11 @@ def _print(summary: Mapping[str, Any], folder: Path) -> None:
             f"{check['passes_at_kw']} pass at kw, {check['fails_at_fails_at_kw']} fail at "
             f"fails_at_kw, {check['same_place']} at the place named"
         )
+    if check["two_solutions"]:
+        click.echo(
+            f"{check['two_solutions']} of these stand on a state that has two solutions without "
+            "any charger (a load at the edge of its voltage limits): OpenDSS found the other one"
+        )
     unrated = summary["unrated"]
     if unrated["answers"]:
         names = ", ".join(unrated["first_elements"])

@@ -72,12 +72,17 @@ class Verdict(NamedTuple):
         Whether the limiting criterion and element is one that OpenDSS breaks.
     nearest
         Largest rise of either size that came out otherwise, NaN where none did.
+    base_apart
+        Largest difference of a node's voltage without the charger, OpenDSS against the search, as a
+        share of it. Far above 1e-6 the state has two solutions: a load stands where it leaves its
+        model, and each side holds itself up.
     """
 
     passes: bool
     fails: bool
     same_place: bool
     nearest: float
+    base_apart: float
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,7 @@ class _Base:
     step: int
     control: ControlState
     read: dict[str, np.ndarray]
+    apart: float = 0.0
 
 
 class Recheck:
@@ -142,9 +148,12 @@ class Recheck:
             Place in elimination order of every node.
         """
         self.settle(base, place)
+        assert self._base is not None  # noqa: S101  # settled
+        apart = self._base.apart
         low = self.solve(row["bus"], row["connection"], row["direction"], row["kw"], parts)
         if not np.isfinite(row["fails_at_kw"]):
-            return Verdict(low.passes, True, True, np.nan if low.passes else low.nearest)
+            nearest = np.nan if low.passes else low.nearest
+            return Verdict(low.passes, True, True, nearest, apart)
         high = self.solve(
             row["bus"], row["connection"], row["direction"], row["fails_at_kw"], parts
         )
@@ -153,7 +162,7 @@ class Recheck:
         wrong = [
             one.nearest for one, fine in ((low, low.passes), (high, not high.passes)) if not fine
         ]
-        return Verdict(low.passes, not high.passes, same, max(wrong, default=np.nan))
+        return Verdict(low.passes, not high.passes, same, max(wrong, default=np.nan), apart)
 
     def settle(self, base: BaseState, place: np.ndarray) -> None:
         """Solve a step without any charger, from the taps of the search's base state."""
@@ -175,7 +184,9 @@ class Recheck:
         control = ControlState(tuple(taps), tuple(banks.items()), volts)
         self._base = _Base(base.step, control, {})
         raw = self._at(np.zeros(0), LOCKED)
-        self._base.read.update(self._values(raw))
+        size = np.maximum(np.abs(volts[1:]), 1.0)
+        apart = float(np.max(np.abs(np.abs(raw.volts[: len(size)]) - size) / size, initial=0.0))
+        self._base = replace(self._base, read=self._values(raw), apart=apart)
 
     def _at(self, kw: np.ndarray, controls: int) -> RawSolution:
         """Solve the step with signed kW of the points from the base taps."""

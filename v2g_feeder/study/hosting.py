@@ -292,7 +292,9 @@ def _checked(
         rows.insert(0, _minima(known).assign(why="annual minimum"))
     sample = pd.concat(rows).drop_duplicates([*_KEY, "step", "conditions"])
     if sample.empty:
-        return sample.assign(passes=True, fails=True, same_place=True, nearest=np.nan)
+        return sample.assign(
+            passes=True, fails=True, same_place=True, nearest=np.nan, base_apart=0.0
+        )
     numbers = {case.plan.conditions.words(): number for number, case in enumerate(cases)}
     sample = sample.assign(case=sample["conditions"].map(numbers))
     sample = sample.sort_values(["case", "step"], kind="stable", ignore_index=True)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["hosting_summary", "ranges"]
 
 _SHOWN: Final = 8
+_TWO_SOLUTIONS: Final = 1e-5  # of a voltage; the engines agree to 1e-6 on one and the same
 _KEY: Final = ["bus", "connection", "direction"]
 
 
@@ -212,6 +213,7 @@ def _check_figures(checked: pd.DataFrame) -> dict[str, Any]:
         "fails_at_fails_at_kw": int(checked["fails"].sum()),
         "same_place": int(checked["same_place"].sum()),
         "largest_share_of_room_off": float(off),
+        "two_solutions": int((checked["base_apart"] > _TWO_SOLUTIONS).sum()),
     }
 
 
