@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from v2g_feeder.conventions import Connection
+from v2g_feeder.feeder import engine
 from v2g_feeder.feeder.engine import shared_engine
 from v2g_feeder.feeder.library import resolve_model
 from v2g_feeder.powerflow.solution import Reason
 
 from .feeders import KV, bases, line, load_powers, master_runner, point, runner, source
 
+SHARED = Path(__file__).parents[2].parent / "shared" / "feeders"
 MODELS = {
     "power": "model=1",
     "impedance": "model=2",
@@ -117,22 +119,38 @@ def test_switching_above_the_limit_is_flagged_and_still_screened(tmp_path, model
     assert solver._gate.judge(volts, np.zeros(1)) == Reason.VALID, "a load of nothing cannot switch"
 
 
-def test_ieee34_at_three_times_its_load_is_never_valid(tmp_path):
-    """It "converges" at 0.53 pu and delivers two thirds of what was asked."""
+@pytest.mark.parametrize("times", [3, 10])
+def test_ieee34_at_many_times_its_load_is_never_valid(tmp_path, times):
+    """At three times it "converges" at 0.53 pu and delivers two thirds of what was asked."""
     shipped = resolve_model("ieee34", Path.cwd())
     master = tmp_path / "wrapper.dss"
-    master.write_text(f'Redirect "{shipped.as_posix()}"\nSet LoadMult=3\n')
+    master.write_text(f'Redirect "{shipped.as_posix()}"\nSet LoadMult={times}\n')
     shared_engine().load(shipped)
     loads = [row["name"] for row in shared_engine().loads()]
-    solver = master_runner(master, loads=loads, p=[1.0, 1.0, 0.33])
+    solver = master_runner(master, loads=loads, p=[1.0, 1.0, 1.0 / times])
     solution = solver.run(0, np.zeros((0, 3)))
     assert not solution.valid[:2].any()
     assert set(solution.reason[:2]) <= {
         Reason.LOAD_SHED, Reason.NOT_CONVERGED, Reason.CONTROLS_UNFINISHED,
     }  # fmt: skip
-    assert solution.valid[2], "a third of three times is nominal"
+    assert solution.valid[2], "its share of so many times is nominal"
     plain = master_runner(shipped, loads=loads, p=[1.0])
     assert plain.run(0, np.zeros((0, 1))).valid.all()
+
+
+@pytest.mark.parametrize(("most", "valid"), [(None, True), (1, False)])
+def test_ieee8500_without_its_iteration_settings(monkeypatch, most, valid):
+    """The master states none; with OpenDSS's own limits the loops end before their time."""
+    master = SHARED / "ieee8500" / "Master.dss"
+    if not master.exists():
+        pytest.skip("IEEE 8500 is not beside the repository (shared/feeders)")
+    if most:
+        monkeypatch.setattr(engine, "_MAX_ITERATIONS", most)
+        monkeypatch.setattr(engine, "_MAX_CONTROL_ITERATIONS", most)
+    shared_engine().load(master)
+    loads = [row["name"] for row in shared_engine().loads()]
+    solution = master_runner(master, loads=loads, p=[1.0]).run(0, np.zeros((0, 1)))
+    assert solution.valid.all() == valid, solution.reason
 
 
 # -- chargers ---------------------------------------------------------------------------------
