@@ -48,14 +48,15 @@ def test_a_contract_that_is_short(summary: Summary) -> None:
     rows = [credit(hours, kept="yes" if hours == 1 else "no") for hours in (1.0, 2.0, 4.0)]
     low = credit(4.0, case="low", kw=3.0, kept="no")
     delivered = {
-        "case": "expected", "season": "summer", "event_days": 600, "kept": 580, "request_kw": 46.0,
+        "case": "expected", "season": "summer", "event_days": 600, "kept": 580,
+        "kept_share": 0.99, "request_kw": 46.0,
         "held_kw_mean": 45.0, "held_kw_min": 0.0, "held_kw_max": 46.0,
     }  # fmt: skip
     summary["pilot"] = {"capacity_credit": [*rows, low], "delivered": [delivered]}
     first, second = (line.replace("\N{NO-BREAK SPACE}", " ") for line in first_lines(summary))
     assert first.startswith("In part: of 46 kW contracted, 45 kW for 1 h, 40 kW for 2 h and 30 kW")
     assert "from 3 kW (low) to 30 kW (expected)" in first
-    assert "580 of 600 event-days" in second
+    assert "(to 99 %) through the window on 580 of 600 event-days" in second
     assert answer(summary)[0] == first_lines(summary)[0]
 
 

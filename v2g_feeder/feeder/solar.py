@@ -6,8 +6,8 @@ gives; ``clear_share`` takes off what clouds do on the day that is meant.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
@@ -50,7 +50,8 @@ class SolarArray:
     latitude, longitude
         Degrees, north and east above 0.
     tilt, azimuth
-        Degrees from horizontal, and from north by way of east (180 faces south).
+        Degrees from horizontal, and from north by way of east (180 faces south); defaults as of
+        :func:`solar_figures`.
     clear_share
         Generation over that of a clear sky, 0 to 1.
     utc_offset_h
@@ -60,8 +61,8 @@ class SolarArray:
     kw: float
     latitude: float
     longitude: float
-    tilt: float = 20.0
-    azimuth: float = 180.0
+    tilt: float = field(default_factory=partial(_default, "tilt"))
+    azimuth: float = field(default_factory=partial(_default, "azimuth"))
     clear_share: float = 1.0
     utc_offset_h: float | None = None
 

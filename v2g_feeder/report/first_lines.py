@@ -198,7 +198,7 @@ def _delivered_text(row: Row) -> str:
     """Return called against delivered in a season."""
     return (
         f"Called against delivered, {plain(row['season'])}: the contract is held "
-        f"(to 99 %) through the window on {whole(row['kept'])} of "
+        f"(to {100 * row['kept_share']:.3g} %) through the window on {whole(row['kept'])} of "
         f"{whole(row['event_days'])} event-days; "
         f"{kw(row['held_kw_mean'])} is held on average "
         f"({kw_range(row['held_kw_min'], row['held_kw_max'])}) of "

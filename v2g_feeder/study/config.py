@@ -395,6 +395,9 @@ class CreditSection(Section):
     load."""
     contract_kw: Positive | None = None
     """What the fleet's contract promises, kW."""
+    kept_share: Annotated[float, Field(gt=0, le=1)] = 0.99
+    """Share of the contract that has to be held through an event for it to be kept; 0.99, an
+    assumption, leaves room for the moment in which a vehicle that leaves is replaced."""
     evidence: Literal["untested", "lab", "field"] = "untested"
     """What the response of vehicles and aggregator rests on."""
 

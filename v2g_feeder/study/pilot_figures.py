@@ -34,7 +34,6 @@ _STRESS_H: Final = 4.0
 _SIZES: Final = 6  # stream of random numbers; the others are in loadshape.season and fleet_stage
 _DAYS: Final = 14
 _HEAT_WAVE: Final = 3
-_KEPT_SHARE: Final = 0.99  # of the contract: a vehicle that leaves is replaced with some delay
 
 PilotTables = dict[str, pd.DataFrame]
 """Tables by file name."""
@@ -185,10 +184,15 @@ def _by_size(study: Study, fleet: FleetStage, base_kw: np.ndarray) -> pd.DataFra
 def _events(study: Study, fleet: FleetStage) -> pd.DataFrame:
     """Return called against delivered, an event-day a row."""
     table = fleet.shapes.events
-    contract = study.content.credit.contract_kw
-    if table.empty or contract is None:
+    section = study.content.credit
+    if table.empty or section.contract_kw is None:
         return table
-    return table.assign(contract_kw=contract, kept=table["held_kw"] >= _KEPT_SHARE * contract)
+    least_kw = section.kept_share * section.contract_kw
+    return table.assign(
+        contract_kw=section.contract_kw,
+        kept_share=section.kept_share,
+        kept=table["held_kw"] >= least_kw,
+    )
 
 
 def _delivered(events: pd.DataFrame) -> pd.DataFrame:
@@ -200,6 +204,7 @@ def _delivered(events: pd.DataFrame) -> pd.DataFrame:
     return groups.agg(
         event_days=("kept", "size"),
         kept=("kept", "sum"),
+        kept_share=("kept_share", "first"),
         request_kw=("request_kw", "first"),
         held_kw_mean=("held_kw", "mean"),
         held_kw_min=("held_kw", "min"),

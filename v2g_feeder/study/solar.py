@@ -44,10 +44,10 @@ class SolarSection(Section):
     """Degrees north."""
     longitude: float
     """Degrees east; west is below 0."""
-    tilt: float = 20.0
-    """Degrees from horizontal."""
-    azimuth: float = 180.0
-    """Degrees from north by way of east; 180 faces south."""
+    tilt: float | None = None
+    """Degrees from horizontal; left out 20, an assumption."""
+    azimuth: float | None = None
+    """Degrees from north by way of east; left out 180, facing south, an assumption."""
     clear_share: Annotated[float, Field(ge=0, le=1)] = 1.0
     """Generation over that of a clear sky: 1 is the most there can be."""
     utc_offset_h: float | None = None
@@ -55,7 +55,7 @@ class SolarSection(Section):
 
     def array(self) -> SolarArray:
         """Return the stage's settings."""
-        return SolarArray(**self.model_dump(exclude={"name", "bus"}))
+        return SolarArray(**self.model_dump(exclude={"name", "bus"}, exclude_none=True))
 
 
 def with_solar(study: Study, circuit: Circuit, feeder: Feeder) -> Circuit:
@@ -190,6 +190,7 @@ def solar_assumptions(study: Study) -> list[dict[str, Any]]:
         {"group": "solar", "name": name, "value": str(figure["value"])}
         | {key: figure[key] for key in ("unit", "mark", "source")}
         for name, figure in solar_figures().items()
+        if any(getattr(one, name, None) is None for one in study.content.solar)
     ]
     shares = ", ".join(f"{one.name} {one.clear_share:g}" for one in study.content.solar)
     source = "clear sky of the 21st of each season's middle month, Ineichen with pvlib's turbidity"

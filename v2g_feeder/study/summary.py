@@ -519,6 +519,7 @@ def fleet_assumptions(study: Study) -> list[dict[str, Any]]:
     return rows
 
 
+_KEPT: Final = "held to so much counts as kept: a vehicle that leaves is replaced with some delay"
 _SET_BY: Final = {
     "battery_kwh_low": ("battery_kwh",),
     "battery_kwh_high": ("battery_kwh",),
@@ -537,6 +538,14 @@ def _assumptions(study: Study) -> list[dict[str, Any]]:
     """Return every default in force with its source; what the study sets says so."""
     rows = [*fleet_assumptions(study), *solar_assumptions(study)]
     rows += charger_assumptions(study.content.chargers)
+    credit = study.content.credit
+    if credit.contract_kw is not None:
+        chosen = "kept_share" in credit.model_fields_set
+        rows.append(
+            {"group": "contract", "name": "kept_share", "value": credit.kept_share, "unit": "1"}
+            | {"mark": "study" if chosen else "A"}
+            | {"source": "set by the study" if chosen else _KEPT}
+        )
     if study.content.feeder.secondaries is not None:
         given = study.content.feeder.secondaries.model_dump(exclude_none=True)
         rows += [
