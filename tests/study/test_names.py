@@ -38,7 +38,10 @@ STUDY = {
     "dispatch": {"export": {"window": "17:00-21:00", "request_kw": 600}},
     "participation": ["expected", "coincident_export"],
     "draws": 1,
-    "hosting": {"buses": ["FAREND"], "check_pairs": 0, "envelope": {"inner_points": 5}},
+    "hosting": {
+        "buses": ["FAREND"], "check_pairs": 0, "envelope": {"inner_points": 5},
+        "mitigation": [{"name": "curves", "volt_var": True}],
+    },
 }  # fmt: skip
 NAMES = ("SubBus", "MidBus", "FarEnd", "MainLine", "Lateral", "HouseLoad")
 
@@ -94,6 +97,9 @@ def test_of_hosting_capacity(study, tmp_path):
     assert summary["unrated"]["answers"] > 0
     assert summary["unrated"]["first_elements"] == ["Line.Lateral"]
     assert "FarEnd" in files["envelopes.csv"]
+    assert "FarEnd" in files["hosting_mitigation.csv"]
+    assert "FarEnd" in files["hosting_curtailment.csv"]
+    assert {row["bus_of_most"] for row in summary["mitigation"]} == {"FarEnd"}
 
 
 def test_a_name_is_found_in_any_case_and_stays_where_it_is_not_known():

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from v2g_feeder.errors import FeederError, UnitError
+from v2g_feeder.errors import FeederError
 from v2g_feeder.hosting import CAPACITY_COLUMNS, annual_minima, candidates, capacity_table
 from v2g_feeder.hosting.bounds import parts_of
 from v2g_feeder.hosting.table import unrated_buses
@@ -32,6 +32,7 @@ from v2g_feeder.study.hosting_units import (
     checked_days,
     load_check,
     load_day,
+    run_days,
     solve_day,
     solved_days,
     write_checked,
@@ -40,7 +41,7 @@ from v2g_feeder.study.hosting_units import (
 from v2g_feeder.study.names import as_written, printed
 from v2g_feeder.study.run import begin, inputs_of
 from v2g_feeder.study.write import manifest_of
-from v2g_feeder.workers import default_workers, run_units
+from v2g_feeder.workers import default_workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -54,7 +55,6 @@ if TYPE_CHECKING:
 
 __all__ = ["run_hosting"]
 
-_DAY_DEADLINE_S: Final = 6 * 3600.0
 _KEY: Final = ["bus", "connection", "direction"]
 
 
@@ -193,14 +193,11 @@ def _searched(study: Study, cases: Sequence[_Case], workers: int, tell: Tell) ->
         for day in sorted({*range(len(days))} - solved_days(case.folder))
     ]
     began, found = time.perf_counter(), total - len(jobs)
-    tell("capacity", found, total)
-    outcomes = run_units(solve_day, jobs, workers=workers, deadline_s=_DAY_DEADLINE_S)
-    for done, outcome in enumerate(outcomes, 1):
-        if outcome.lost:
-            number, day = outcome.key
-            words = cases[number].plan.conditions.words()
-            raise UnitError(f"the search of {days[day].label} ({words}) was lost: {outcome.lost}")
-        tell("capacity", found + done, total)
+
+    def search(key: tuple[int, int]) -> str:
+        return f"the search of {days[key[1]].label} ({cases[key[0]].plan.conditions.words()})"
+
+    run_days("capacity", solve_day, jobs, search, total=total, workers=workers, tell=tell)
     seconds = time.perf_counter() - began
     return {
         "units": total,
@@ -313,13 +310,10 @@ def _checked(
         for key, mine in units.items()
         if key not in there
     ]
-    found = len(units) - len(jobs)
-    tell("check", found, len(units))
-    outcomes = run_units(check_day, jobs, workers=workers, deadline_s=_DAY_DEADLINE_S)
-    for done, outcome in enumerate(outcomes, 1):
-        if outcome.lost:
-            raise UnitError(f"the check by OpenDSS was lost: {outcome.lost}")
-        tell("check", found + done, len(units))
+    run_days(
+        "check", check_day, jobs, lambda _: "the check by OpenDSS",
+        total=len(units), workers=workers, tell=tell,
+    )  # fmt: skip
     verdicts = [load_check(cases[number].folder, day) for number, day in units]
     return pd.concat([sample.drop(columns="case"), pd.concat(verdicts, ignore_index=True)], axis=1)
 
@@ -333,19 +327,15 @@ def _write(
     bought: dict[str, pd.DataFrame],
 ) -> dict[str, Any]:
     """Write the tables; return the summary."""
-    table, checked, effort = (
-        printed(results[0], feeder),
-        printed(results[1], feeder),
-        results[2],
-    )
-    bought = printed(bought, feeder)
+    table, checked = (printed(rows, feeder) for rows in results[:2])
+    effort = results[2]
     content = ContentHash()
     minima = _minima(table)
     tables = {"hosting_capacity": table, "hosting_minima": minima, "hosting_check": checked}
     asked = {case.plan.conditions.words(): case.asked.words() for case in cases}
     if len(cases) > 1:
         tables["hosting_range"] = ranges(minima, asked)
-    tables |= bought
+    tables |= {name: printed(rows, feeder) for name, rows in bought.items()}
     for name, rows in tables.items():
         text = csv_text(rows)
         content.add_text(name, text)
@@ -360,6 +350,6 @@ def _write(
     )
     plans = [case.plan for case in cases]
     return hosting_summary(study, feeder, plans, asked, (table, minima, checked, effort)) | {
-        **mitigation_parts(study, bought.get("hosting_mitigation"), plans[0].search),
+        **mitigation_parts(study, tables.get("hosting_mitigation"), plans[0].search),
         "content_sha256": content.hexdigest(),
     }

@@ -12,22 +12,21 @@ import numpy as np
 import pandas as pd
 
 from v2g_feeder.conventions import Direction
-from v2g_feeder.errors import InputError, Problem, UnitError
+from v2g_feeder.errors import InputError, Problem
 from v2g_feeder.feeder.engine import shared_engine
 from v2g_feeder.hosting.base import FeederInConditions
 from v2g_feeder.hosting.bounds import parts_of
 from v2g_feeder.hosting.envelope import EnvelopeFound, EnvelopeSearch, vertices
 from v2g_feeder.hosting.envelope_check import CHECK_COLUMNS, check_envelope
 from v2g_feeder.hosting.envelope_table import envelope_table
-from v2g_feeder.hosting.judged import bounded_day
 from v2g_feeder.hosting.recheck import Recheck
 from v2g_feeder.hosting.table import unrated_buses
 from v2g_feeder.loadshape import by_point, fleet_vehicles
 from v2g_feeder.powerflow.opendss import Runner
 from v2g_feeder.store import load_arrays, save_arrays
 from v2g_feeder.study.fleet_stage import export_rating, fleet_places, shape_settings
+from v2g_feeder.study.hosting_units import day_file, run_days
 from v2g_feeder.study.summary import records
-from v2g_feeder.workers import run_units
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -84,8 +83,11 @@ def _search(folder: str) -> tuple[EnvelopePlan, EnvelopeSearch]:
     return plan, search
 
 
-def _file(folder: str | Path, day: int, kind: str = "found") -> Path:
-    return Path(folder) / f"{kind}-{day}.pickle"
+@lru_cache(maxsize=1)
+def _recheck(folder: str) -> Recheck:
+    """Return this process's OpenDSS with a load at every point."""
+    plan, _ = _search(folder)
+    return Recheck(shared_engine(), plan.circuit, plan.points, plan.conditions, plan.limits)
 
 
 def solve_envelope_day(folder: str, day: int) -> None:
@@ -93,18 +95,18 @@ def solve_envelope_day(folder: str, day: int) -> None:
     plan, search = _search(folder)
     found = search.day(day * plan.circuit.steps_per_day, plan.seasons[day])
     save_arrays(
-        _file(folder, day), {one.name: getattr(found, one.name) for one in fields(EnvelopeFound)}
+        day_file(folder, day), {one.name: getattr(found, one.name) for one in fields(EnvelopeFound)}
     )
 
 
 def check_envelope_day(folder: str, day: int, steps: Sequence[int]) -> None:
     """Solve envelopes of some steps of a day again with OpenDSS, and write how they come out."""
     plan, search = _search(folder)
-    found = EnvelopeFound(**load_arrays(_file(folder, day)))
+    found = EnvelopeFound(**load_arrays(day_file(folder, day)))
     first, season = day * plan.circuit.steps_per_day, plan.seasons[day]
-    bases = [base for base, _ in bounded_day(search.grid, plan.limits, first, season)]
+    bases = search.grid.day(first, (), 0.0)
     parts, place = search.parts(season), search.grid.solver.place
-    check = Recheck(shared_engine(), plan.circuit, plan.points, plan.conditions, plan.limits)
+    check = _recheck(folder)
     rows = [
         (step, *row)
         for step in steps
@@ -114,7 +116,7 @@ def check_envelope_day(folder: str, day: int, steps: Sequence[int]) -> None:
     ]
     names = ("step", *CHECK_COLUMNS)
     columns = dict(zip(names, (np.array(one) for one in zip(*rows, strict=True)), strict=True))
-    save_arrays(_file(folder, day, "check"), columns)
+    save_arrays(day_file(folder, day, "check"), columns)
 
 
 def fleet_points(study: Study, feeder: FeederStage) -> tuple[pd.DataFrame, np.ndarray]:
@@ -197,7 +199,7 @@ def operating_envelopes(
     (folder / _PLAN).write_bytes(pickle.dumps(plan))
     jobs = {day: (str(folder), day) for day in range(len(days))}
     _solved("envelope", solve_envelope_day, jobs, folder, workers=workers, tell=tell)
-    found = [EnvelopeFound(**load_arrays(_file(folder, day))) for day in range(len(days))]
+    found = [EnvelopeFound(**load_arrays(day_file(folder, day))) for day in range(len(days))]
     axis = study.calendar.table()
     unrated = unrated_buses(feeder.feeder, feeder.observed, study.limits)
     names = vertices(points).names
@@ -232,14 +234,11 @@ def _solved(
 ) -> None:
     """Solve the days that have no file of a stage yet."""
     kind = "found" if stage == "envelope" else "check"
-    left = [(day, job) for day, job in jobs.items() if not _file(folder, day, kind).is_file()]
-    there = len(jobs) - len(left)
-    tell(stage, there, len(jobs))
-    outcomes = run_units(function, left, workers=workers, deadline_s=_DEADLINE_S)
-    for done, outcome in enumerate(outcomes, there + 1):
-        if outcome.lost:
-            raise UnitError(f"{stage} of day {outcome.key} was lost: {outcome.lost}")
-        tell(stage, done, len(jobs))
+    left = [(day, job) for day, job in jobs.items() if not day_file(folder, day, kind).is_file()]
+    run_days(
+        stage, function, left, lambda day: f"{stage} of day {day}",
+        total=len(jobs), workers=workers, tell=tell,
+    )  # fmt: skip
 
 
 def _checked(
@@ -264,7 +263,7 @@ def _checked(
     jobs = {day: (str(folder), day, mine) for day, mine in by_day.items()}
     _solved("envelope check", check_envelope_day, jobs, folder, workers=workers, tell=tell)
     blank = pd.DataFrame(columns=["step", *CHECK_COLUMNS])
-    parts = [pd.DataFrame(load_arrays(_file(folder, day, "check"))) for day in by_day]
+    parts = [pd.DataFrame(load_arrays(day_file(folder, day, "check"))) for day in by_day]
     rows = pd.concat(parts, ignore_index=True) if parts else blank
     axis = study.calendar.table()[["step", "season", "month", "day_type", "hour", "minute"]]
     return axis.merge(rows, on="step")

@@ -34,7 +34,7 @@ from v2g_feeder.study.fleet_stage import (
 from v2g_feeder.study.power_flow import solve_runs
 from v2g_feeder.study.reduce import take_day
 from v2g_feeder.study.summary import records
-from v2g_feeder.study.units import Plan, Unit, packed_model, plan_units, write_plan
+from v2g_feeder.study.units import Plan, Unit, plan_units, write_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -313,7 +313,7 @@ def fleet_capacity(
         kw = {run: np.stack([power[run] for power in powers]) for run in draws.runs}
         kw[_NO_EV] = np.zeros((1, *next(iter(kw.values())).shape[1:]))
         circuit = replace(feeder.circuit, points=draws.points)
-        write_plan(Plan(packed_model(circuit, study.limits.reverse_flow_kw), kw), units)
+        write_plan(Plan(circuit, study.limits.reverse_flow_kw, kw), units)
         tally.first = first
 
         def told(done: int, total: int, first: int = first, count: int = len(some)) -> None:

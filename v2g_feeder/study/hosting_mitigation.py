@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from v2g_feeder.conventions import Direction, Status
-from v2g_feeder.errors import UnitError
 from v2g_feeder.hosting.mitigation import (
     MITIGATION_COLUMNS,
     best_hours,
@@ -19,9 +18,8 @@ from v2g_feeder.hosting.mitigation import (
 )
 from v2g_feeder.hosting.table import annual_minima
 from v2g_feeder.powerflow.chargers import category_b
-from v2g_feeder.study.hosting_units import curtail_day, curtailed_days, load_curtailed
+from v2g_feeder.study.hosting_units import curtail_day, curtailed_days, load_curtailed, run_days
 from v2g_feeder.study.summary import records
-from v2g_feeder.workers import run_units
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,7 +38,6 @@ __all__ = [
     "mitigation_table",
 ]
 
-_DAY_DEADLINE_S: Final = 6 * 3600.0
 _KEY: Final = ["bus", "connection"]
 _STEP: Final = ["step", "season", "month", "day_type", "hour", "minute"]
 
@@ -92,16 +89,13 @@ def curtailed_export(
     points = plan.points[_KEY]
     kw = least.reindex(pd.MultiIndex.from_frame(points)).to_numpy(float)
     days = len(study.calendar.days)
-    jobs = [
-        (day, (str(folder), day, kw)) for day in range(days) if day not in curtailed_days(folder)
-    ]
-    tell("curtailed", days - len(jobs), days)
-    outcomes = run_units(curtail_day, jobs, workers=workers, deadline_s=_DAY_DEADLINE_S)
-    for done, outcome in enumerate(outcomes, days - len(jobs) + 1):
-        if outcome.lost:
-            label = study.calendar.days[outcome.key].label
-            raise UnitError(f"what is curtailed on {label} was lost: {outcome.lost}")
-        tell("curtailed", done, days)
+    left = sorted({*range(days)} - curtailed_days(folder))
+    jobs = [(day, (str(folder), day, kw)) for day in left]
+    run_days(
+        "curtailed", curtail_day, jobs,
+        lambda day: f"what is curtailed on {study.calendar.days[day].label}",
+        total=days, workers=workers, tell=tell,
+    )  # fmt: skip
     cut = np.concatenate([load_curtailed(folder, day) for day in range(days)])  # [step, point]
     axis = study.calendar.table()[_STEP]
     rows = points.assign(kw=kw).merge(axis, how="cross")[[*_KEY, *_STEP, "kw"]]

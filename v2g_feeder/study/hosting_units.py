@@ -6,22 +6,23 @@ import pickle
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 
+from v2g_feeder.errors import UnitError
 from v2g_feeder.feeder.engine import shared_engine
 from v2g_feeder.hosting import Curtailment
 from v2g_feeder.hosting.base import FeederInConditions
-from v2g_feeder.hosting.judged import bounded_day
 from v2g_feeder.hosting.nodal import Found, Nodal
 from v2g_feeder.hosting.recheck import Recheck, Verdict
 from v2g_feeder.powerflow.opendss import Runner
 from v2g_feeder.store import load_arrays, save_arrays
+from v2g_feeder.workers import run_units
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from v2g_feeder.hosting import Conditions, Search
     from v2g_feeder.hosting.base import BaseState
@@ -34,9 +35,11 @@ __all__ = [
     "checked_days",
     "curtail_day",
     "curtailed_days",
+    "day_file",
     "load_check",
     "load_curtailed",
     "load_day",
+    "run_days",
     "solve_day",
     "solved_days",
     "write_checked",
@@ -44,6 +47,7 @@ __all__ = [
 ]
 
 _PLAN, _CHECKED = "hosting.pickle", "checked.pickle"
+_DAY_DEADLINE_S: Final = 6 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -85,8 +89,50 @@ def _nodal(folder: str) -> tuple[HostingPlan, Nodal]:
     return plan, Nodal(grid, plan.points, plan.limits, plan.search)
 
 
-def _file(folder: str | Path, day: int, kind: str = "found") -> Path:
+def day_file(folder: str | Path, day: int, kind: str = "found") -> Path:
+    """Return the file of one kind of answer for a day."""
     return Path(folder) / f"{kind}-{day}.pickle"
+
+
+def run_days(
+    stage: str,
+    function: Callable[..., None],
+    jobs: Sequence[tuple[Any, tuple[Any, ...]]],
+    lost: Callable[[Any], str],
+    *,
+    total: int,
+    workers: int,
+    tell: Callable[[str, int, int], None],
+) -> None:
+    """Solve days in worker processes, each into its file, and tell how far it is.
+
+    Parameters
+    ----------
+    stage
+        Of the progress.
+    function
+        Writes the file of a day.
+    jobs
+        Pairs of (key, arguments): the days that have no file yet.
+    lost
+        Says what a key's day holds, for an error.
+    total
+        All days, those that have a file included.
+    workers, tell
+        Worker processes; called with stage, done and total.
+
+    Raises
+    ------
+    UnitError
+        If a day was lost.
+    """
+    there = total - len(jobs)
+    tell(stage, there, total)
+    outcomes = run_units(function, jobs, workers=workers, deadline_s=_DAY_DEADLINE_S)
+    for done, outcome in enumerate(outcomes, there + 1):
+        if outcome.lost:
+            raise UnitError(f"{lost(outcome.key)} was lost: {outcome.lost}")
+        tell(stage, done, total)
 
 
 def _days(folder: Path, kind: str) -> set[int]:
@@ -109,20 +155,20 @@ def solve_day(folder: str, day: int) -> None:
     plan, nodal = _nodal(folder)
     found = nodal.day(day * plan.circuit.steps_per_day, plan.seasons[day])
     save_arrays(
-        _file(folder, day), {item.name: getattr(found, item.name) for item in fields(Found)}
+        day_file(folder, day), {item.name: getattr(found, item.name) for item in fields(Found)}
     )
 
 
 def load_day(folder: Path, day: int) -> Found:
     """Load what :func:`solve_day` wrote."""
-    return Found(**load_arrays(_file(folder, day)))
+    return Found(**load_arrays(day_file(folder, day)))
 
 
 def curtail_day(folder: str, day: int, kw: np.ndarray) -> None:
     """Find what chargers of ``kw`` at the candidates lose to their curves on a day; write it."""
     plan, nodal = _nodal(folder)
     found = Curtailment(nodal.grid, plan.points).day(day * plan.circuit.steps_per_day, kw)
-    save_arrays(_file(folder, day, "curtailed"), {"curtailed_kw": found})
+    save_arrays(day_file(folder, day, "curtailed"), {"curtailed_kw": found})
 
 
 def curtailed_days(folder: Path) -> set[int]:
@@ -132,7 +178,7 @@ def curtailed_days(folder: Path) -> set[int]:
 
 def load_curtailed(folder: Path, day: int) -> np.ndarray:
     """Load what :func:`curtail_day` wrote, kW, ``[step, candidate]``."""
-    return np.asarray(load_arrays(_file(folder, day, "curtailed"))["curtailed_kw"])
+    return np.asarray(load_arrays(day_file(folder, day, "curtailed"))["curtailed_kw"])
 
 
 def write_checked(points: pd.DataFrame, folder: Path) -> None:
@@ -153,9 +199,7 @@ def _recheck(folder: str) -> Recheck:
 def _base(folder: str, day: int) -> list[BaseState]:
     """Return the base states of a day."""
     plan, nodal = _nodal(folder)
-    first = day * plan.circuit.steps_per_day
-    found = bounded_day(nodal.grid, plan.limits, first, plan.seasons[day])
-    return [state for state, _ in found]
+    return nodal.grid.day(day * plan.circuit.steps_per_day, (), 0.0)
 
 
 def check_day(folder: str, day: int, rows: pd.DataFrame) -> None:
@@ -177,9 +221,11 @@ def check_day(folder: str, day: int, rows: pd.DataFrame) -> None:
         for _, row in rows.iterrows()
     ]
     columns = zip(Verdict._fields, zip(*verdicts, strict=True), strict=True)
-    save_arrays(_file(folder, day, "check"), {name: np.array(values) for name, values in columns})
+    save_arrays(
+        day_file(folder, day, "check"), {name: np.array(values) for name, values in columns}
+    )
 
 
 def load_check(folder: Path, day: int) -> pd.DataFrame:
     """Load what :func:`check_day` wrote, a row an answer."""
-    return pd.DataFrame(load_arrays(_file(folder, day, "check")))
+    return pd.DataFrame(load_arrays(day_file(folder, day, "check")))

@@ -196,10 +196,10 @@ def solve_runs(
     if use.name == "batch":
         use, left = _by_batch(study, units, (days, folder), workers)
     files = {unit: units_file(folder, [unit]) for unit in left}
-    for unit, file in files.items():
-        if file.is_file():
-            days.add([unit], file)
-    work = [(unit, (str(folder), unit)) for unit, file in files.items() if not file.is_file()]
+    kept = {unit for unit in left if files[unit].is_file()}
+    for unit in sorted(kept):
+        days.add([unit], files[unit])
+    work = [(unit, (str(folder), unit)) for unit in left if unit not in kept]
     for outcome in run_units(solve_unit, work, workers=workers, deadline_s=DEADLINE_S):
         days.add([outcome.key], files[outcome.key], outcome.lost)
     return use, days.lost

@@ -13,7 +13,7 @@ from v2g_feeder.feeder.base_load import native
 from v2g_feeder.feeder.engine import shared_engine
 from v2g_feeder.feeder.model import read_feeder
 from v2g_feeder.feeder.short_circuit import HeadFault, fault_network
-from v2g_feeder.loadshape import by_point, connection_points
+from v2g_feeder.loadshape import connection_points
 from v2g_feeder.powerflow.opendss import Circuit, base_commands
 from v2g_feeder.screening import (
     NEEDS_FULL_STUDY,
@@ -26,6 +26,7 @@ from v2g_feeder.screening import (
     read_devices,
     standing_flows,
 )
+from v2g_feeder.study.fleet_stage import export_rating
 from v2g_feeder.study.sections import Section
 from v2g_feeder.workers import run_alone
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from v2g_feeder.study.config import Study
     from v2g_feeder.study.feeder_stage import FeederStage
     from v2g_feeder.study.fleet_stage import PlacedFleet
+    from v2g_feeder.workers import WorkerPool
 
 __all__ = ["HeadSection", "ProtectionSection", "protection_summary", "screen_site", "screen_study"]
 
@@ -99,7 +101,9 @@ class ProtectionSection(Section):
         return protection_settings(**self.figures)
 
 
-def screen_study(study: Study, feeder: FeederStage, fleet: PlacedFleet) -> pd.DataFrame | None:
+def screen_study(
+    study: Study, feeder: FeederStage, fleet: PlacedFleet, workers: int | WorkerPool
+) -> pd.DataFrame | None:
     """Return the protection screen of a study, ``None`` where it has none.
 
     Chargers that may export do so at their rating, all at once; what loads draw meanwhile is the
@@ -108,9 +112,7 @@ def screen_study(study: Study, feeder: FeederStage, fleet: PlacedFleet) -> pd.Da
     section = study.content.protection
     if section is None:
         return None
-    vehicles = fleet.vehicles
-    rating = vehicles.export_kw * vehicles.permitted * vehicles.accepted
-    kw = by_point(fleet.of_vehicle, rating, len(fleet.points))
+    kw = export_rating(fleet.vehicles, fleet.of_vehicle, len(fleet.points))
     inventory = study.path.parent / section.devices if section.devices else None
     return run_alone(
         _screen,
@@ -120,6 +122,7 @@ def screen_study(study: Study, feeder: FeederStage, fleet: PlacedFleet) -> pd.Da
         section,
         _light_steps(study, feeder),
         deadline_s=_DEADLINE_S,
+        workers=workers,
     )
 
 

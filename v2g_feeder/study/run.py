@@ -27,7 +27,7 @@ from v2g_feeder.study.pilot_figures import pilot_tables
 from v2g_feeder.study.power_flow import DEADLINE_S, solve_study
 from v2g_feeder.study.protection import screen_study
 from v2g_feeder.study.ramp import what_the_feeder_takes
-from v2g_feeder.study.units import Plan, packed_model, write_plan
+from v2g_feeder.study.units import Plan, write_plan
 from v2g_feeder.workers import default_workers, run_alone, worker_pool
 
 if TYPE_CHECKING:
@@ -106,13 +106,13 @@ def run_study(
         )
         tell("fleet", 0, 1)
         placed = placed_fleet(study, feeder)
-        model = packed_model(_with_chargers(study, feeder, placed), study.limits.reverse_flow_kw)
         ramp = what_the_feeder_takes(study, feeder, placed, pool)  # beside the fleet
         fleet = prepare_fleet(study, feeder, placed)
-        protection = screen_study(study, feeder, placed)
+        protection = screen_study(study, feeder, placed, pool)
         pilot = pilot_tables(study, feeder, fleet, ramp())
         units_folder = working_folder(out, inputs_of(study, feeder), resume=resume)
-        write_plan(Plan(model, fleet.kw), units_folder)
+        circuit = _with_chargers(study, feeder, placed)
+        write_plan(Plan(circuit, study.limits.reverse_flow_kw, fleet.kw), units_folder)
         reduced, use = solve_study(study, feeder, fleet, out, units_folder, pool, tell)
     from v2g_feeder.study.write import write_results  # noqa: PLC0415  # reports import matplotlib
 

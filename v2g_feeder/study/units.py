@@ -35,7 +35,6 @@ __all__ = [
     "compare_engines",
     "load_solutions",
     "lost_solution",
-    "packed_model",
     "plan_units",
     "solve_side_by_side",
     "solve_unit",
@@ -77,13 +76,16 @@ class Plan:
 
     Parameters
     ----------
-    model
-        The feeder, of :func:`packed_model`.
+    circuit
+        The feeder with its connection points.
+    reverse_limits_kw
+        Reverse-flow limits by element.
     kw
         Injections by (policy, case), ``[draw, point, step]``.
     """
 
-    model: bytes
+    circuit: Circuit
+    reverse_limits_kw: Mapping[str, float]
     kw: Mapping[tuple[str, str], np.ndarray]
 
 
@@ -93,53 +95,40 @@ def write_plan(plan: Plan, folder: Path) -> None:
     (folder / _PLAN).write_bytes(pickle.dumps(plan))
 
 
-def packed_model(circuit: Circuit, reverse_limits_kw: Mapping[str, float]) -> bytes:
-    """Return a feeder with its connection points, and its reverse-flow limits, for workers."""
-    return pickle.dumps((circuit, reverse_limits_kw))
-
-
 @lru_cache(maxsize=1)
-def _plan(folder: str) -> Plan:
-    """Return a plan, read once."""
+def _runner(folder: str) -> tuple[Plan, Runner]:
+    """Return this process's runner of a plan; the circuit is loaded once."""
     plan: Plan = pickle.loads((Path(folder) / _PLAN).read_bytes())  # noqa: S301  # our own file
-    return plan
+    return plan, Runner(shared_engine(), plan.circuit, plan.reverse_limits_kw)
 
 
 @lru_cache(maxsize=1)
-def _runner(model: bytes) -> Runner:
-    """Return this process's runner of a model; the circuit is loaded once."""
-    return Runner(shared_engine(), *pickle.loads(model))  # noqa: S301  # our own
+def _batch_runner(folder: str) -> BatchRunner:
+    """Return this process's batch engine of a plan."""
+    return BatchRunner(_runner(folder)[1])
 
 
-@lru_cache(maxsize=1)
-def _batch_runner(model: bytes) -> BatchRunner:
-    """Return this process's batch engine of a model."""
-    return BatchRunner(_runner(model))
-
-
-def _power(plan: Plan, unit: Unit, steps: int) -> np.ndarray:
+def _power(plan: Plan, unit: Unit) -> np.ndarray:
     """Return the injections of a unit, ``[point, step]``."""
+    steps = plan.circuit.steps_per_day
     whole = plan.kw[unit.policy, unit.case][unit.draw]
     return np.asarray(whole[:, unit.day * steps : (unit.day + 1) * steps])
 
 
 def _by_opendss(folder: str, unit: Unit) -> Solution:
     """Solve a unit with OpenDSS."""
-    plan = _plan(folder)
-    runner = _runner(plan.model)
-    steps = runner.circuit.steps_per_day
-    power = _power(plan, unit, steps)
-    return runner.run(unit.day * steps, power, sudden=unit.policy == Policy.EXPORT)
+    plan, runner = _runner(folder)
+    first = unit.day * plan.circuit.steps_per_day
+    return runner.run(first, _power(plan, unit), sudden=unit.policy == Policy.EXPORT)
 
 
 def _by_batch(folder: str, units: Sequence[Unit]) -> list[Solution]:
     """Solve units of one day side by side."""
-    plan = _plan(folder)
-    runner = _batch_runner(plan.model)
-    steps = runner.circuit.steps_per_day
-    kw = np.array([_power(plan, unit, steps) for unit in units])
+    plan, _ = _runner(folder)
+    kw = np.array([_power(plan, unit) for unit in units])
     sudden = np.array([unit.policy == Policy.EXPORT for unit in units])
-    return runner.run(units[0].day * steps, kw, sudden=sudden)
+    first = units[0].day * plan.circuit.steps_per_day
+    return _batch_runner(folder).run(first, kw, sudden=sudden)
 
 
 def units_file(folder: Path, units: Sequence[Unit]) -> Path:
@@ -213,7 +202,7 @@ def compare_engines(folder: str, units: Sequence[Unit]) -> Comparison | str:
         Why the batch engine cannot represent the model, if it cannot.
     """
     try:
-        _batch_runner(_plan(folder).model)
+        _batch_runner(folder)
     except FeederError as error:
         return str(error)
     largest = dict.fromkeys(("v_pu", "loading_pct", "flow_kw"), 0.0)
