@@ -43,6 +43,16 @@ def test_every_run_has_a_shape_a_fleet(shapes):
     assert all(np.isfinite(kw).all() for kw in shapes.kw.values())
 
 
+def test_without_the_tables_beside_everything_else_is_the_same(shapes):
+    found = fleet_shapes(SETTINGS, LOAD, beside=False)
+    for run in RUNS:
+        assert (found.kw[run] == shapes.kw[run]).all()
+    assert found.events.equals(shapes.events)
+    for name in ("rebound", "diversity", "traces"):
+        assert getattr(found, name).empty
+        assert not getattr(shapes, name).empty
+
+
 def test_points_only_split_what_the_fleets_draw(shapes):
     where = np.arange(len(shapes.vehicles)) % 7
     split = fleet_shapes(SETTINGS, LOAD, of_vehicle=where, points=7)

@@ -38,16 +38,15 @@ def event_days(dispatch: Dispatch, programme: Programme) -> pd.DataFrame:
         return pd.DataFrame()
     days = round(dispatch.kw.shape[2] * dispatch.step_hours / 24)
     windows = event.windows(days, dispatch.step_minutes)
-    exported = np.maximum(-dispatch.kw, 0.0).sum(axis=1)
     rows = []
     for first, last in windows:
         asked = programme.aggregator.envelope(last - first, dispatch.step_hours) >= _FULL
-        inside = exported[:, first:last]
+        inside = np.maximum(-dispatch.kw[:, :, first:last], 0.0).sum(axis=1)
         held = inside[:, asked] if asked.any() else inside
         rows.append(
             pd.DataFrame(
                 {
-                    "draw": np.arange(len(exported)),
+                    "draw": np.arange(len(inside)),
                     "day": int(first * dispatch.step_hours // 24),
                     "request_kw": event.request_kw,
                     "held_kw": held.min(axis=1),

@@ -14,7 +14,14 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["at_points", "by_point", "coincident"]
+__all__ = ["adder", "at_points", "by_point", "coincident"]
+
+
+def adder(of_vehicle: np.ndarray, points: int) -> csr_array:
+    """Return the matrix that adds vehicles up by connection point, ``[point, vehicle]``."""
+    vehicles = len(of_vehicle)
+    one_each = (np.ones(vehicles), (of_vehicle, np.arange(vehicles)))
+    return csr_array(one_each, (points, vehicles))
 
 
 def at_points(kw: np.ndarray, of_vehicle: np.ndarray, points: int) -> np.ndarray:
@@ -34,9 +41,7 @@ def at_points(kw: np.ndarray, of_vehicle: np.ndarray, points: int) -> np.ndarray
     np.ndarray
         Signed kW, ``[point, step]``.
     """
-    vehicles = len(of_vehicle)
-    one_each = csr_array((np.ones(vehicles), (of_vehicle, np.arange(vehicles))), (points, vehicles))
-    return np.asarray(one_each @ kw)
+    return np.asarray(adder(of_vehicle, points) @ kw)
 
 
 def coincident(

@@ -23,11 +23,13 @@ from v2g_feeder.dispatch import (
 )
 from v2g_feeder.loadshape.diversity import diversity
 from v2g_feeder.loadshape.events import event_days, rebound
-from v2g_feeder.loadshape.injections import at_points
+from v2g_feeder.loadshape.injections import adder
 from v2g_feeder.loadshape.season import SIZES, fleet_vehicles, simulate_season
 from v2g_feeder.loadshape.settings import check_settings
 
 if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
     from v2g_feeder.calendar import Calendar
     from v2g_feeder.dispatch import Dispatch
     from v2g_feeder.fleet import Participation, Vehicles
@@ -134,6 +136,7 @@ def fleet_shapes(
     of_vehicle: np.ndarray | None = None,
     points: int | None = None,
     premise_kw: np.ndarray | None = None,
+    beside: bool = True,
 ) -> Shapes:
     """Simulate every run of a fleet and cut the calendar's days out of it.
 
@@ -148,6 +151,8 @@ def fleet_shapes(
         fleet.
     premise_kw
         Load of each vehicle's premise, ``[vehicle, step]`` of the calendar, kW; for ``v2h``.
+    beside
+        Whether to fill ``rebound`` (which simulates events again), ``diversity`` and ``traces``.
 
     Returns
     -------
@@ -162,35 +167,34 @@ def fleet_shapes(
     vehicles = fleet_vehicles(settings)
     where = vehicles.fleet if of_vehicle is None else np.asarray(of_vehicle)
     count = len(settings.fleets) if points is None else points
+    add = adder(where, count)
     out: dict[str, list[pd.DataFrame]] = {
         key: [] for key in ("shortfall", "events", "rebound", "diversity", "traces")
     }
-    kw: dict[Run, np.ndarray] = {}
-    books: dict[Run, np.ndarray] = {}
-    sessions: dict[Run, int] = {}
+    draws, steps = settings.draws, settings.calendar.n_steps
+    kw = {run: np.zeros((draws, count, steps)) for run in settings.runs}
+    books = {run: np.zeros((draws, len(LEDGER_ROWS), steps)) for run in settings.runs}
+    sessions = dict.fromkeys(settings.runs, 0)
     fortnight: dict[tuple[str, str, str], np.ndarray] = {}
     vehicle_day: dict[tuple[str, str], np.ndarray] = {}
-    shape = (settings.draws, count, settings.calendar.n_steps)
     for season in dict.fromkeys(day.season for day in settings.calendar.days):
         for run, dispatch in simulate_season(settings, vehicles, season, load_kw, premise_kw):
             key = {"policy": run[0], "case": run[1], "season": season}
-            book = ledger(dispatch).kw
-            into = kw.setdefault(run, np.zeros(shape))
-            books.setdefault(run, np.zeros((shape[0], len(LEDGER_ROWS), shape[2])))
-            _cut(settings, season, (dispatch.kw, where), into)
-            _cut(settings, season, (book, None), books[run])
-            ended = int(dispatch.stays["shortfall_kwh"].notna().sum())
-            sessions[run] = sessions.get(run, 0) + ended
+            _cut(settings, season, (dispatch.kw, add), kw[run])
+            _cut(settings, season, (ledger(dispatch).kw, None), books[run])
+            sessions[run] += int(dispatch.stays["shortfall_kwh"].notna().sum())
             out["shortfall"].append(dispatch.shortfall.assign(**key))
             fortnight[(*run, season)] = _drawn_and_exported(dispatch.kw)
             if run in _BY_VEHICLE:
                 vehicle_day[run[0], season] = _weekday(settings, dispatch.kw)
-            if run[1] == Case.EXPECTED:
+            if beside and run[1] == Case.EXPECTED:
                 rng = np.random.default_rng([settings.seed, SIZES])
                 out["diversity"].append(diversity(dispatch, rng).assign(**key))
                 out["traces"].append(_traces(dispatch).assign(**key))
             if dispatch.event is not None:
                 _add_events(settings, key, dispatch, out)
+                if beside and run[1] == Case.EXPECTED:
+                    _add_rebound(settings, key, dispatch, out)
     return Shapes(
         vehicles=vehicles,
         calendar=settings.calendar,
@@ -230,15 +234,21 @@ def fleet_power(
     shape = (settings.draws, points, settings.calendar.n_steps)
     kw = {run: np.zeros(shape) for run in settings.runs}
     if len(vehicles):
+        add = adder(of_vehicle, points)
         for season in dict.fromkeys(day.season for day in settings.calendar.days):
             for run, found in simulate_season(settings, vehicles, season, load_kw, premise_kw):
-                _cut(settings, season, (found.kw, of_vehicle), kw[run])
+                _cut(settings, season, (found.kw, add), kw[run])
     return kw
 
 
 def _drawn_and_exported(kw: np.ndarray) -> np.ndarray:
     """Return what vehicles draw and export together, ``[draw, 2, step]``, export below 0."""
-    return np.stack([np.maximum(kw, 0.0).sum(axis=1), np.minimum(kw, 0.0).sum(axis=1)], axis=1)
+    found = np.empty((len(kw), 2, kw.shape[2]))
+    some = np.empty(kw.shape[1:])
+    for draw, of_vehicles in enumerate(kw):  # one after the other: they stay in the cache
+        np.maximum(of_vehicles, 0.0, out=some).sum(axis=0, out=found[draw, 0])
+        np.minimum(of_vehicles, 0.0, out=some).sum(axis=0, out=found[draw, 1])
+    return found
 
 
 def _weekday(settings: ShapeSettings, kw: np.ndarray) -> np.ndarray:
@@ -261,27 +271,24 @@ def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
 def _cut(
     settings: ShapeSettings,
     season: str,
-    power: tuple[np.ndarray, np.ndarray | None],
+    power: tuple[np.ndarray, csr_array | None],
     into: np.ndarray,
 ) -> None:
     """Cut the season's days out of a fortnight into the array of its run, in place.
 
-    ``power`` is ``[draw, row, step]`` and, where rows are vehicles, the point of each.
+    ``power`` is ``[draw, row, step]`` and, where rows are vehicles, what adds them up by point.
     """
-    (kw, of_vehicle), calendar = power, settings.calendar
-    days = [number for number, day in enumerate(calendar.days) if day.season == season]
-    steps = np.arange(calendar.n_steps)
-    here = np.concatenate([steps[calendar.day_slice(number)] for number in days])
-    fortnight_steps = np.arange(kw.shape[2])
+    (kw, add), calendar = power, settings.calendar
     for number, draw in enumerate(settings.draw_numbers):
-        chosen = [pick_day(draw, weekend=calendar.days[day].is_weekend) for day in days]
-        cut = np.concatenate(
-            [fortnight_steps[day_steps(day, calendar.step_minutes)] for day in chosen]
-        )
-        rows = kw[number][:, cut]
-        into[number][:, here] = (
-            rows if of_vehicle is None else at_points(rows, of_vehicle, into.shape[1])
-        )
+        cut: dict[int, np.ndarray] = {}
+        for place, day in enumerate(calendar.days):
+            if day.season != season:
+                continue
+            chosen = pick_day(draw, weekend=day.is_weekend)
+            if chosen not in cut:
+                rows = kw[number][:, day_steps(chosen, calendar.step_minutes)]
+                cut[chosen] = rows if add is None else add @ rows
+            into[number][:, calendar.day_slice(place)] = cut[chosen]
 
 
 def _add_events(
@@ -293,42 +300,53 @@ def _add_events(
     """Add what the events of a run deliver, with and without the error of stated departures."""
     told = "stated" if dispatch.case.stated_error else "known"
     out["events"].append(event_days(dispatch, settings.programme).assign(**key, departures=told))
-    aggregator = settings.programme.aggregator
-
-    def again(case: Participation, **changes: Any) -> Dispatch:
-        programme = replace(settings.programme, aggregator=replace(aggregator, **changes))
-        return simulate(
-            dispatch.vehicles,
-            dispatch.sessions,
-            Policy.EXPORT,
-            case,
-            dispatch.chance,
-            dispatch.signal_kw,
-            dispatch.event,
-            step_minutes=dispatch.step_minutes,
-            programme=programme,
-        )
-
     if dispatch.case.stated_error:
-        known = again(replace(dispatch.case, stated_error=0.0))
+        known = _again(settings, dispatch, replace(dispatch.case, stated_error=0.0))
         table = event_days(known, settings.programme)
         out["events"].append(table.assign(**key, departures="known"))
-    if key["case"] == Case.EXPECTED:
-        ways = dict.fromkeys(
-            [
-                (aggregator.rebound, aggregator.stagger_minutes),
-                ("managed", 0.0),
-                ("immediate", 0.0),
-                ("immediate", _STAGGER_MINUTES),
-            ]
+
+
+def _add_rebound(
+    settings: ShapeSettings,
+    key: dict[str, str],
+    dispatch: Dispatch,
+    out: dict[str, list[pd.DataFrame]],
+) -> None:
+    """Add the fleet's power after the events of a run, by way of charging again."""
+    aggregator = settings.programme.aggregator
+    ways = dict.fromkeys(
+        [
+            (aggregator.rebound, aggregator.stagger_minutes),
+            ("managed", 0.0),
+            ("immediate", 0.0),
+            ("immediate", _STAGGER_MINUTES),
+        ]
+    )
+    for number, (way, stagger) in enumerate(ways):
+        run = dispatch
+        if number:
+            run = _again(settings, dispatch, dispatch.case, rebound=way, stagger_minutes=stagger)
+        out["rebound"].append(
+            rebound(run).assign(**key, rebound=way, stagger_minutes=stagger, in_force=not number)
         )
-        for number, (way, stagger) in enumerate(ways):
-            run = again(dispatch.case, rebound=way, stagger_minutes=stagger) if number else dispatch
-            out["rebound"].append(
-                rebound(run).assign(
-                    **key, rebound=way, stagger_minutes=stagger, in_force=not number
-                )
-            )
+
+
+def _again(
+    settings: ShapeSettings, dispatch: Dispatch, case: Participation, **changes: Any
+) -> Dispatch:
+    """Return an export run simulated again, with changes to its aggregator."""
+    aggregator = replace(settings.programme.aggregator, **changes)
+    return simulate(
+        dispatch.vehicles,
+        dispatch.sessions,
+        Policy.EXPORT,
+        case,
+        dispatch.chance,
+        dispatch.signal_kw,
+        dispatch.event,
+        step_minutes=dispatch.step_minutes,
+        programme=replace(settings.programme, aggregator=aggregator),
+    )
 
 
 def _traces(dispatch: Dispatch) -> pd.DataFrame:

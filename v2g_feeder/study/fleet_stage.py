@@ -80,7 +80,7 @@ class FleetStage(PlacedFleet):
         By (policy, case): ``[draw, point, step]``; runs without chance have one draw. For
         ``coincident_split`` the first axis is the exporting phase, A, B, C.
     shapes
-        What the shapes were made of: ledger, sessions, events, diversity.
+        What the shapes were made of: ledger, sessions, events.
     funnel
         Vehicles by exclusive state and case.
     """
@@ -137,15 +137,25 @@ def placed_fleet(study: Study, feeder: FeederStage) -> PlacedFleet:
     return PlacedFleet(vehicles, *fleet_places(study, feeder))
 
 
-def prepare_fleet(study: Study, feeder: FeederStage, placed: PlacedFleet) -> FleetStage:
-    """Simulate every policy and case of a placed fleet, and add up by point."""
+def prepare_fleet(
+    study: Study, feeder: FeederStage, placed: PlacedFleet, *, beside: bool = False
+) -> FleetStage:
+    """Simulate every policy and case of a placed fleet, and add up by point.
+
+    ``beside`` is that of :func:`fleet_shapes`: tables that a study does not show.
+    """
     settings = shape_settings(study, len(feeder.customers))
     vehicles, points, of_vehicle = placed.vehicles, placed.points, placed.of_vehicle
     premise = None
     if any(policy == Policy.V2H for policy, _ in settings.runs):
         premise = premise_load(feeder, points, of_vehicle)
     shapes = fleet_shapes(
-        settings, feeder.head_kw, of_vehicle=of_vehicle, points=len(points), premise_kw=premise
+        settings,
+        feeder.head_kw,
+        of_vehicle=of_vehicle,
+        points=len(points),
+        premise_kw=premise,
+        beside=beside,
     )
     kw: dict[tuple[str, str], np.ndarray] = {}
     for policy, case in runs_of(study):

@@ -95,7 +95,7 @@ def run_shapes(
     """
     tell, feeder = begin(study, out, overwrite=overwrite, progress=progress, notice=notice)
     tell("fleet", 0, 1)
-    fleet = prepare_fleet(study, feeder, placed_fleet(study, feeder))
+    fleet = prepare_fleet(study, feeder, placed_fleet(study, feeder), beside=True)
     if not len(fleet.vehicles):
         raise InputError(
             Problem(f"{study.path}: fleets", "hold no vehicles, so there is nothing to shape")
