@@ -203,6 +203,10 @@ class ContentHash:
         """Add a table or other text under a key."""
         self._parts[key] = hashlib.sha256(text.encode()).hexdigest()
 
+    def update(self, other: ContentHash) -> None:
+        """Take over what another one collected."""
+        self._parts |= other._parts
+
     def hexdigest(self) -> str:
         """Return the hash of everything added, by key."""
         lines = "\n".join(f"{key} {value}" for key, value in sorted(self._parts.items()))

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections.abc import Mapping
 
 from v2g_feeder.study.power_flow import _job as real_job
 from v2g_feeder.study.units import solve_unit as real_unit
@@ -25,8 +26,8 @@ def solve_unit(folder, unit):
     solve_unit_in_time(folder, unit)
 
 
-def job(kind, folder, units):
-    """Do a job of the batch engine; with a unit of one run in it, crash as it builds the matrix."""
-    if not kind and any(unit.policy == "export" for unit in units):
+def job(folder, units):
+    """Do a job of the batch engine; on a day with a unit of one run, crash."""
+    if isinstance(units, Mapping) and any(unit.policy == "export" for unit in units.values()):
         os.kill(os.getpid(), signal.SIGSEGV)
-    return real_job(kind, folder, units)
+    return real_job(folder, units)

@@ -147,8 +147,13 @@ def test_what_the_batch_engine_loses_is_left_to_opendss(monkeypatch, write_study
     handed = []
 
     class Days:
-        def add(self, group, file, lost=""):
-            handed.append((list(group), file.name, lost))
+        same_as = {day: {unit: unit for unit in units if unit.day == day} for day in range(2)}
+
+        def begin(self):
+            pass
+
+        def add_day(self, day, file):
+            handed.append((day, file.name))
 
     def outcomes(_function, jobs, **_options):
         yield Outcome(jobs[1][0], "")
@@ -158,7 +163,7 @@ def test_what_the_batch_engine_loses_is_left_to_opendss(monkeypatch, write_study
 
     monkeypatch.setattr(power_flow, "run_units", outcomes)
     use, left = power_flow._by_batch(study, units, (Days(), tmp_path), 1)
-    assert handed == [(units[:3], "d000_managed_expected_0000_and_2.pickle", "")]
+    assert handed == [(0, "d000.pickle")]
     assert left == units[3:]
     assert use == EngineUse("batch", "", GOOD, tuple(unit.label for unit in units[3:]))
     assert json.loads(json.dumps(use.record()))["comparison"]["steps"] == 96

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from v2g_feeder.study.results import STATISTICS, _over_draws
+from v2g_feeder.study.chunks import STATISTICS, _over_draws
 
 
 @given(

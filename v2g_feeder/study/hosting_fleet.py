@@ -32,18 +32,21 @@ from v2g_feeder.study.fleet_stage import (
     shape_settings,
 )
 from v2g_feeder.study.power_flow import solve_runs
-from v2g_feeder.study.reduce import take_day
 from v2g_feeder.study.summary import records
-from v2g_feeder.study.units import Plan, Unit, plan_units, write_plan
+from v2g_feeder.study.units import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from v2g_feeder.calendar import Calendar
     from v2g_feeder.fleet import FleetSettings, Vehicles
     from v2g_feeder.hosting import FleetCapacity
     from v2g_feeder.loadshape import ShapeSettings
+    from v2g_feeder.powerflow.solution import Observed
+    from v2g_feeder.screening import Limits
     from v2g_feeder.study.config import Study
+    from v2g_feeder.study.days import Runs
     from v2g_feeder.study.feeder_stage import FeederStage
 
     Run = tuple[str, str]
@@ -200,32 +203,63 @@ def _runs(study: Study, settings: FleetCapacity) -> list[Run]:
     return runs + [(str(Policy.EXPORT), case) for case in cases if case in BOUNDING_CASES]
 
 
+@dataclass(frozen=True)
+class _Reader:
+    """Reads which limits are broken when, on one day.
+
+    Parameters
+    ----------
+    observed, limits, calendar
+        Of the study.
+    runs
+        That are judged.
+    """
+
+    observed: Observed
+    limits: Limits
+    calendar: Calendar
+    runs: tuple[Run, ...]
+
+    @property
+    def steps_per_day(self) -> int:
+        """Steps of a day."""
+        return self.calendar.steps_per_day
+
+    def screen(self) -> Screen:
+        """Lay the limits over the places."""
+        return Screen(self.observed, self.limits, steps_per_day=self.steps_per_day)
+
+    def read(self, day: int, runs: Runs) -> dict[Run, pd.DataFrame]:
+        """Return the rows of each run against its reference: step, criterion, effect."""
+        season, screen, found = str(self.calendar.days[day].season), self.screen(), {}
+        for run in self.runs:
+            reference = stacked(runs[judged_against(*run)])
+            rows = screen.rows(stacked(runs[run]), reference, season=season)
+            found[run] = rows[["step", "criterion", "effect"]]
+        return found
+
+
 class _Tally:
     """Notes which draws break which limits when, a day at a time."""
 
     def __init__(
         self, study: Study, feeder: FeederStage, runs: Sequence[Run], pairs: int, *, worse: bool
     ) -> None:
-        self._study, self._feeder = study, feeder
         self._counted = [str(Effect.NEW), *([str(Effect.WORSE)] if worse else [])]
-        calendar = study.calendar
-        self._screen = Screen(feeder.observed, study.limits, steps_per_day=calendar.steps_per_day)
-        self.criteria = [str(one) for one in self._screen.criteria]
-        shape = (pairs, len(self.criteria), calendar.n_steps)
+        self.reader = _Reader(feeder.observed, study.limits, study.calendar, tuple(runs))
+        self.criteria = [str(one) for one in self.reader.screen().criteria]
+        shape = (pairs, len(self.criteria), study.calendar.n_steps)
         self.violated = {run: np.zeros(shape, bool) for run in runs}
-        self.unknown = {run: np.zeros((pairs, calendar.n_steps), bool) for run in runs}
+        self.unknown = {run: np.zeros((pairs, shape[-1]), bool) for run in runs}
         self.first = 0
         """Number of the first (size, draw) that is being solved."""
 
-    def add_day(self, day: int, same_as: Mapping[Unit, Unit], files: Mapping[Unit, Path]) -> None:
-        """Take a day whose units are all solved or lost."""
-        calendar = self._study.calendar
-        blank = (self._feeder.observed, calendar.steps_per_day)
-        runs = take_day(day, same_as, files, blank)
-        season = str(calendar.days[day].season)
-        for run in self.violated:
-            reference = stacked(runs[judged_against(*run)])
-            rows = self._screen.rows(stacked(runs[run]), reference, season=season)
+    def begin(self) -> None:
+        """There is nothing to get ready."""
+
+    def add_day(self, day: int, found: dict[Run, pd.DataFrame]) -> None:
+        """Take a day as it was read."""
+        for run, rows in found.items():
             self._note(run, day, rows)
 
     def noted(self, pairs: slice, engine: str) -> dict[str, np.ndarray]:
@@ -247,7 +281,7 @@ class _Tally:
 
     def _note(self, run: Run, day: int, rows: pd.DataFrame) -> None:
         """Note the rows of a day of a run."""
-        steps = self._study.calendar.steps_per_day
+        steps = self.reader.steps_per_day
         pair, step = np.divmod(rows["step"].to_numpy(int), steps)
         pair, step = pair + self.first, step + day * steps
         effect, criterion = rows["effect"], rows["criterion"]
@@ -313,15 +347,13 @@ def fleet_capacity(
         kw = {run: np.stack([power[run] for power in powers]) for run in draws.runs}
         kw[_NO_EV] = np.zeros((1, *next(iter(kw.values())).shape[1:]))
         circuit = replace(feeder.circuit, points=draws.points)
-        write_plan(Plan(circuit, study.limits.reverse_flow_kw, kw), units)
+        plan = Plan(circuit, study.limits.reverse_flow_kw, kw, tally.reader)
         tally.first = first
 
         def told(done: int, total: int, first: int = first, count: int = len(some)) -> None:
             tell("fleet capacity", first + count * done // max(total, 1), whole)
 
-        use, gone = solve_runs(
-            study, feeder, plan_units(kw, study.calendar), (tally, units), workers, told
-        )
+        use, gone = solve_runs(study, feeder, plan, (tally, units), workers, told)
         engines.add(use.name)
         lost += len(gone)
         if not gone:  # else the next run tries them again

@@ -8,29 +8,34 @@ the batch engine lost.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
 from v2g_feeder.powerflow.rows import WIDTH
+from v2g_feeder.study.days import day_file, load_day, read_files, solve_day
 from v2g_feeder.study.reduce import Reduced, StudyReducer
 from v2g_feeder.study.units import (
     Comparison,
+    Plan,
     Unit,
     compare_engines,
     plan_units,
-    solve_side_by_side,
     solve_unit,
-    units_file,
+    unit_file,
+    write_plan,
 )
 from v2g_feeder.workers import Outcome, run_units
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from v2g_feeder.powerflow.opendss import Circuit
     from v2g_feeder.study.config import Study
+    from v2g_feeder.study.days import DayReader
     from v2g_feeder.study.feeder_stage import FeederStage
     from v2g_feeder.study.fleet_stage import FleetStage
     from v2g_feeder.workers import WorkerPool
@@ -77,8 +82,11 @@ class EngineUse:
 class DayReducer(Protocol):
     """Whoever folds the days of a calendar."""
 
-    def add_day(self, day: int, same_as: Mapping[Unit, Unit], files: Mapping[Unit, Path]) -> None:
-        """Take a day whose units are all solved, and in files, or lost."""
+    def begin(self) -> None:
+        """Get ready, while the first days are being solved."""
+
+    def add_day(self, day: int, found: Any) -> None:
+        """Take what the reader of the plan found in a day."""
 
 
 class _Days:
@@ -87,28 +95,54 @@ class _Days:
     def __init__(
         self,
         reducer: DayReducer,
-        same_as: dict[Unit, Unit],
+        reader: DayReader,
+        same_as: Mapping[Unit, Unit],
         tell: Callable[[int], None],
     ) -> None:
-        self._reducer, self._same_as, self._tell = reducer, same_as, tell
+        self._reducer, self._reader, self._tell = reducer, reader, tell
+        self.same_as: dict[int, dict[Unit, Unit]] = {}
+        """Units of each day, with the unit that is solved for each."""
+        for unit, solved in same_as.items():
+            self.same_as.setdefault(unit.day, {})[unit] = solved
         self._waiting = Counter(unit.day for unit in dict.fromkeys(same_as.values()))
         self._next = self._done = 0
-        self._files: dict[Unit, Path] = {}
+        self._read: dict[int, Path] = {}
+        self._solved: dict[Unit, Path] = {}
         self.lost: dict[str, str] = {}
+        self._begun = False
         tell(0)
 
-    def add(self, units: Sequence[Unit], file: Path, lost: str = "") -> None:
-        """Note units that are solved, in a file, or lost for a reason."""
-        for unit in units:
-            self._waiting[unit.day] -= 1
-            if lost:
-                self.lost[unit.label] = lost
-            else:
-                self._files[unit] = file
+    def begin(self) -> None:
+        """Let the reducer get ready; call it when workers have something to do."""
+        if not self._begun:
+            self._reducer.begin()
+        self._begun = True
+
+    def add(self, unit: Unit, file: Path, lost: str = "") -> None:
+        """Note a unit that is solved, in a file, or lost for a reason."""
+        if lost:
+            self.lost[unit.label] = lost
+        else:
+            self._solved[unit] = file
+        self._count(unit.day, 1)
+
+    def add_day(self, day: int, file: Path) -> None:
+        """Note a day that is solved and read, in a file."""
+        self._read[day] = file
+        self._count(day, self._waiting[day])
+
+    def _count(self, day: int, units: int) -> None:
+        """Count units, and hand on the days that are whole."""
+        self._waiting[day] -= units
         while self._next in self._waiting and not self._waiting[self._next]:
-            self._reducer.add_day(self._next, self._same_as, self._files)
+            file = self._read.get(self._next)
+            if file is None:
+                found = read_files(self._reader, self.same_as[self._next], self._solved)
+            else:
+                found = load_day(file)
+            self._reducer.add_day(self._next, found)
             self._next += 1
-        self._done += len(units)
+        self._done += units
         self._tell(self._done)
 
 
@@ -116,8 +150,8 @@ def solve_study(
     study: Study,
     feeder: FeederStage,
     fleet: FleetStage,
-    out: Path,
-    folder: Path,
+    circuit: Circuit,
+    into: tuple[Path, Path],
     workers: int | WorkerPool,
     tell: Callable[[str, int, int], None],
 ) -> tuple[Reduced, EngineUse]:
@@ -127,10 +161,10 @@ def solve_study(
     ----------
     study, feeder, fleet
         The study and its stages before this one.
-    out
-        Result folder.
-    folder
-        Where the plan is and the units' files go.
+    circuit
+        The feeder with the fleet's connection points.
+    into
+        Result folder, and the one for the plan and what workers write.
     workers
         Number of worker processes, or those of :func:`~v2g_feeder.workers.worker_pool`.
     tell
@@ -143,14 +177,15 @@ def solve_study(
     EngineUse
         Which engine they are from.
     """
+    out, folder = into
     reducer = StudyReducer(study, feeder, fleet, out)
-    same_as = plan_units(fleet.kw, study.calendar)
+    plan = Plan(circuit, study.limits.reverse_flow_kw, fleet.kw, reducer.reader)
 
     def told(done: int, total: int) -> None:
         tell("power flow", done, total)
 
     try:
-        use, lost = solve_runs(study, feeder, same_as, (reducer, folder), workers, told)
+        use, lost = solve_runs(study, feeder, plan, (reducer, folder), workers, told)
     finally:
         reducer.close()
     return reducer.reduced(lost), use
@@ -159,23 +194,23 @@ def solve_study(
 def solve_runs(
     study: Study,
     feeder: FeederStage,
-    same_as: dict[Unit, Unit],
+    plan: Plan,
     into: tuple[DayReducer, Path],
     workers: int | WorkerPool,
     tell: Callable[[int, int], None],
 ) -> tuple[EngineUse, dict[str, str]]:
     """Solve all units of a plan, and hand them on day by day.
 
-    Units whose files an interrupted run has left in the folder are not solved again.
+    What an interrupted run has left in the folder is not solved again.
 
     Parameters
     ----------
     study, feeder
         The study and its feeder.
-    same_as
-        Units, from :func:`~v2g_feeder.study.units.plan_units`.
+    plan
+        What is solved, and who reads it.
     into
-        Who takes the days, and the folder where the plan is and the units' files go.
+        Who takes what was read, and the folder for the plan and what workers write.
     workers
         Number of worker processes, or those of :func:`~v2g_feeder.workers.worker_pool`.
     tell
@@ -189,19 +224,23 @@ def solve_runs(
         Units that were lost, with the reason.
     """
     reducer, folder = into
+    write_plan(plan, folder)
+    same_as = plan_units(plan.kw, study.calendar)
     units = list(dict.fromkeys(same_as.values()))
-    days = _Days(reducer, same_as, lambda done: tell(done, len(units)))
+    days = _Days(reducer, plan.reader, same_as, lambda done: tell(done, len(units)))
     use = _chosen(study, feeder, units)
     left = units
     if use.name == "batch":
         use, left = _by_batch(study, units, (days, folder), workers)
-    files = {unit: units_file(folder, [unit]) for unit in left}
+    files = {unit: unit_file(folder, unit) for unit in left}
     kept = {unit for unit in left if files[unit].is_file()}
-    for unit in sorted(kept):
-        days.add([unit], files[unit])
     work = [(unit, (str(folder), unit)) for unit in left if unit not in kept]
-    for outcome in run_units(solve_unit, work, workers=workers, deadline_s=DEADLINE_S):
-        days.add([outcome.key], files[outcome.key], outcome.lost)
+    outcomes = run_units(solve_unit, work, workers=workers, deadline_s=DEADLINE_S)
+    days.begin()
+    for unit in sorted(kept):
+        days.add(unit, files[unit])
+    for outcome in outcomes:
+        days.add(outcome.key, files[outcome.key], outcome.lost)
     return use, days.lost
 
 
@@ -229,35 +268,45 @@ def _by_batch(
     count = study.content.power_flow.check_units
     picked = np.random.default_rng(study.content.seed).permutation(len(units))[:count]
     sample = tuple(units[number] for number in sorted(picked))
-    jobs: list[tuple[Any, tuple[Any, ...]]] = [(_CHECK, (_CHECK, str(folder), sample))]
-    files = {group: units_file(folder, group) for group in _side_by_side(units)}
-    ready = [group for group, file in files.items() if file.is_file()]
-    jobs += [(group, ("", str(folder), group)) for group in files if group not in ready]
+    jobs: list[tuple[Any, tuple[Any, ...]]] = [(_CHECK, (str(folder), sample))]
+    files = {day: day_file(folder, day) for day in days.same_as}
+    ready = [day for day, file in files.items() if file.is_file()]
+    jobs += [
+        (day, (str(folder), same_as)) for day, same_as in days.same_as.items() if day not in ready
+    ]
+    blocks = max(-(-len(set(same_as.values())) // WIDTH) for same_as in days.same_as.values())
+    outcomes = run_units(
+        _job,
+        jobs if sample else jobs[1:],
+        workers=workers,
+        deadline_s=blocks * DEADLINE_S,
+    )
+    days.begin()
     use: EngineUse | None = None if sample else EngineUse("batch")
     left: list[Unit] = []
-    for outcome in run_units(
-        _job, jobs if sample else jobs[1:], workers=workers, deadline_s=DEADLINE_S
-    ):
+    for outcome in outcomes:
         if outcome.key == _CHECK:
             use = _judged(outcome)
             if use.name == "opendss":
                 return use, units
         elif outcome.lost or outcome.result:
-            left += outcome.key
+            left += dict.fromkeys(days.same_as[outcome.key].values())
         else:
             ready.append(outcome.key)
         while use and ready:
-            group = ready.pop(0)
-            days.add(group, files[group])
-    for group in ready:  # no job was left
-        days.add(group, files[group])
+            day = ready.pop(0)
+            days.add_day(day, files[day])
+    for day in ready:  # no job was left
+        days.add_day(day, files[day])
     by_opendss = tuple(unit.label for unit in sorted(left))
     return EngineUse("batch", "", use.comparison if use else None, by_opendss), left
 
 
-def _job(kind: str, folder: str, units: tuple[Unit, ...]) -> Comparison | str:
-    """Compare both engines on units, or solve units side by side; in a worker."""
-    return compare_engines(folder, units) if kind == _CHECK else solve_side_by_side(folder, units)
+def _job(folder: str, units: Sequence[Unit] | Mapping[Unit, Unit]) -> Comparison | str:
+    """Compare both engines on units, or solve and read those of a day; in a worker."""
+    if isinstance(units, Mapping):
+        return solve_day(folder, units)
+    return compare_engines(folder, units)
 
 
 def _judged(outcome: Outcome[Comparison | str]) -> EngineUse:
@@ -274,15 +323,3 @@ def _judged(outcome: Outcome[Comparison | str]) -> EngineUse:
         why = f"voltages differ by {found.v_pu:.1e} pu, loadings by {found.loading_pct:.1e} %"
         return EngineUse("opendss", why, found)
     return EngineUse("batch", "", found)
-
-
-def _side_by_side(units: Iterable[Unit]) -> list[tuple[Unit, ...]]:
-    """Return units of one day each, as many as the batch engine takes at a time."""
-    by_day: dict[int, list[Unit]] = {}
-    for unit in units:
-        by_day.setdefault(unit.day, []).append(unit)
-    return [
-        tuple(mine[first : first + WIDTH])
-        for mine in by_day.values()
-        for first in range(0, len(mine), WIDTH)
-    ]

@@ -3,37 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
 
-from v2g_feeder.conventions import NO_DRAW, Case, Policy, reference_of, without_chance
+from v2g_feeder.conventions import Case, Policy
 from v2g_feeder.dispatch import LEDGER_ROWS
-from v2g_feeder.powerflow.solution import Reason, Solution, stacked
-from v2g_feeder.screening import (
-    ALWAYS,
-    Reducer,
-    Screen,
-    keyed,
-    reverse_kw,
-)
+from v2g_feeder.powerflow.solution import Reason
+from v2g_feeder.screening import ALWAYS, Reducer
 from v2g_feeder.store import ContentHash
 from v2g_feeder.study.names import as_written, places_as_written
+from v2g_feeder.study.read_day import StudyReader
 from v2g_feeder.study.results import ResultsFile
-from v2g_feeder.study.units import Unit, load_solutions, lost_solution
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from v2g_feeder.powerflow.solution import Observed
-    from v2g_feeder.screening import Reading
     from v2g_feeder.study.config import Study
     from v2g_feeder.study.feeder_stage import FeederStage
     from v2g_feeder.study.fleet_stage import FleetStage
+    from v2g_feeder.study.read_day import DayFound
 
-__all__ = ["Reduced", "StudyReducer", "take_day"]
+__all__ = ["Reduced", "StudyReducer"]
+
+_REVERSE: Final = {
+    "reverse_kw": np.maximum,
+    "reverse_hours": np.add,
+    "first_step": np.minimum,
+}
+_EXTREMES: Final = {"v_min": np.minimum, "v_max": np.maximum, "loading_max": np.maximum}
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,14 @@ class Reduced:
     unobserved: tuple[str, ...] = ()
 
 
+def _reader(study: Study, feeder: FeederStage) -> StudyReader:
+    """Return who reads the days of a study."""
+    stored = study.content.draws if study.content.store == "all" else 1
+    return StudyReader(feeder.observed, study.limits, study.calendar, stored)
+
+
 class StudyReducer:
-    """Folds the solutions of a day into tables and arrays."""
+    """Folds what was read of the days into tables and arrays."""
 
     def __init__(self, study: Study, feeder: FeederStage, fleet: FleetStage, out: Path) -> None:
         self._study, self._feeder, self._fleet = study, feeder, fleet
@@ -97,19 +103,16 @@ class StudyReducer:
         }
         ratings = feeder.observed.elements.set_index("element")["rating_kva"].to_dict()
         hours = study.calendar.step_hours
-        self._screen = Screen(
-            feeder.observed, study.limits, steps_per_day=study.calendar.steps_per_day
-        )
-        criteria = tuple(dict.fromkeys((*ALWAYS, *self._screen.criteria)))
+        self.reader = _reader(study, feeder)
+        criteria = tuple(dict.fromkeys((*ALWAYS, *self.reader.screen().criteria)))
         self._against_reference = Reducer(ratings, step_hours=hours, criteria=criteria)
         self._against_none = Reducer(ratings, step_hours=hours, criteria=criteria)
-        stored = study.content.draws if study.content.store == "all" else 1
         self._file = ResultsFile(
             out / "results.nc",
             study.calendar,
             places_as_written(feeder),
             self._draws,
-            stored,
+            self.reader.stored,
             [reason.name.lower() for reason in Reason],
         )
         steps = study.calendar.n_steps
@@ -125,9 +128,8 @@ class StudyReducer:
         self._split: dict[int, str] = {}
         self._unobserved: set[str] = set()
         self._content = ContentHash()
-        self._write_fixed()
 
-    def _write_fixed(self) -> None:
+    def begin(self) -> None:
         """Write load shapes and ledger, which do not depend on power flow."""
         if self._curtailed:
             self._file.add_chargers(len(self._fleet.points))
@@ -154,113 +156,26 @@ class StudyReducer:
         self._file.add_labels("day_label", [day.label for day in self._study.calendar.days])
         self._file.add_labels("ledger_row", LEDGER_ROWS)
 
-    def add_day(self, day: int, same_as: Mapping[Unit, Unit], files: Mapping[Unit, Path]) -> None:
-        """Take a day whose units are all solved or lost."""
-        blank = (self._feeder.observed, self._study.calendar.steps_per_day)
-        runs = take_day(day, same_as, files, blank)
-        split = (Policy.EXPORT, Case.COINCIDENT_SPLIT)
-        if split in runs:
-            runs[split] = [self._worst_split(day, runs[split])]
-        self._hash(day, runs)
-        season = str(self._study.calendar.days[day].season)
-        read: dict[tuple[str, str], Reading] = {}
-        for run in tuple(runs):
-            solutions = runs.pop(run)  # a day's arrays are large: held once
-            self._file.write_day(run, day, solutions)
-            read[run] = self._screen.read(stacked(solutions), season=season)
-        for run, reading in read.items():
-            self._judge(run, day, reading, read)
-            self._note(run, day, reading.solution)
-
-    def _worst_split(self, day: int, solutions: list[Solution]) -> Solution:
-        """Return the exporting phase with the most broken limits, then the highest voltage."""
-
-        def harm(solution: Solution) -> tuple[int, float]:
-            season = str(self._study.calendar.days[day].season)
-            rows = self._screen.rows(solution, season=season)
-            highest = np.nanmax(solution.v_pu, initial=0.0)
-            return len(rows), float(highest)
-
-        worst = max(range(len(solutions)), key=lambda number: harm(solutions[number]))
-        self._split[day] = "ABC"[worst]
-        return solutions[worst]
-
-    def _judge(
-        self,
-        run: tuple[str, str],
-        day: int,
-        reading: Reading,
-        read: Mapping[tuple[str, str], Reading],
-    ) -> None:
-        """Screen one day of one run, all its draws at once."""
-        reference = reference_of(*run)
-        none = read[Policy.NO_EV, Case.EXPECTED]
-        beside = read.get(reference) if reference else None
-        self._unobserved.update(str(name) for name in self._screen.unobserved(reading.solution))
-        rows = reading.against(beside)
-        self._add(self._against_reference, rows, run, day)
-        if reference is not None:
-            rows = rows if beside is none else reading.against(none)
-            self._add(self._against_none, rows, run, day)
-
-    def _hash(self, day: int, runs: Mapping[tuple[str, str], list[Solution]]) -> None:
-        """Add the arrays of a day to what the result says, once where runs share a unit."""
-        seen: set[int] = set()
-        for (policy, case), solutions in runs.items():
-            for draw, solution in enumerate(solutions):
-                if id(solution) not in seen:
-                    seen.add(id(solution))
-                    for name in ("v_pu", "loading_pct", "flow_kw", "reason"):
-                        key = f"{day} {policy} {case} {draw} {name}"
-                        self._content.add_array(key, getattr(solution, name))
-
-    def _add(
-        self, reducer: Reducer, rows: dict[str, np.ndarray], run: tuple[str, str], day: int
-    ) -> None:
-        """Give rows of a stack of draws to a reducer, with the keys of the study."""
-        steps = self._study.calendar.steps_per_day
-        draw, step = np.divmod(rows["step"], steps)
-        reducer.add(
-            keyed(
-                rows | {"step": step},
-                policy=run[0],
-                case=run[1],
-                draw=NO_DRAW if without_chance(*run) else draw,
-                calendar=self._study.calendar,
-                step=day * steps,
-            )
-        )
-
-    def _note(self, run: tuple[str, str], day: int, whole: Solution) -> None:
-        """Keep head kW, validity, extremes and reverse flow of one day of a run."""
-        calendar = self._study.calendar
-        steps, valid = calendar.day_slice(day), whole.valid
-        by_draw = (-1, calendar.steps_per_day)
-        head = np.where(valid, whole.head_kw, np.nan)
-        self._head[run][:, steps] = head.reshape(by_draw)
-        if run in self._curtailed and len(whole.curtailed_kw):
-            curtailed = np.where(valid, whole.curtailed_kw, np.nan)
-            self._curtailed[run][:, steps] = curtailed.reshape(by_draw)
-        self._reason[run][:, steps] = whole.reason.reshape(by_draw)
-        reverse = reverse_kw(whole)
-        at_all = (reverse > 0).reshape(*by_draw, reverse.shape[1]).any(axis=0)
-        first = np.where(at_all.any(axis=0), at_all.argmax(axis=0) + steps.start, calendar.n_steps)
-        indicator = {
-            "reverse_kw": (np.maximum, reverse.max(axis=0, initial=0.0).astype(float)),
-            "reverse_hours": (np.add, (reverse > 0).sum(axis=0) * calendar.step_hours),
-            "first_step": (np.minimum, first),
-        }
-        _fold(self._reverse.setdefault(run, {}), indicator)
-        if valid.any():
-            v_pu, loading = whole.v_pu, whole.loading_pct
-            if not valid.all():
-                v_pu, loading = v_pu[valid], loading[valid]
-            extremes = {
-                "v_min": (np.minimum, v_pu.min(axis=0)),
-                "v_max": (np.maximum, v_pu.max(axis=0)),
-                "loading_max": (np.maximum, loading.max(axis=0)),
-            }
-            _fold(self._extremes.setdefault(run, {}), extremes)
+    def add_day(self, day: int, found: DayFound) -> None:
+        """Take a day as it was read, in the order of the calendar."""
+        steps = self._study.calendar.day_slice(day)
+        self._content.update(found.content)
+        if found.split:
+            self._split[day] = found.split
+        self._unobserved |= found.unobserved
+        for rows in found.against_reference:
+            self._against_reference.add(rows)
+        for rows in found.against_none:
+            self._against_none.add(rows)
+        for run, mine in found.runs.items():
+            self._file.put(run, day, mine.chunks)
+            self._head[run][:, steps] = mine.head_kw
+            self._reason[run][:, steps] = mine.reason
+            if run in self._curtailed and mine.curtailed_kw.size:
+                self._curtailed[run][:, steps] = mine.curtailed_kw
+            _fold(self._reverse.setdefault(run, {}), mine.reverse, _REVERSE)
+            if mine.extremes:
+                _fold(self._extremes.setdefault(run, {}), mine.extremes, _EXTREMES)
 
     def close(self) -> None:
         """Finish the arrays on disk."""
@@ -321,61 +236,9 @@ class StudyReducer:
         )
 
 
-def take_day(
-    day: int,
-    same_as: Mapping[Unit, Unit],
-    files: Mapping[Unit, Path],
-    blank: tuple[Observed, int],
-) -> dict[tuple[str, str], list[Solution]]:
-    """Return the solutions of a day by run, in the order of the draws.
-
-    Their files stay, for a run that goes on after this one was interrupted.
-
-    Parameters
-    ----------
-    day
-        Number of the day.
-    same_as
-        The unit that was solved for each unit.
-    files
-        The file of every unit that was solved; no number is known of the others.
-    blank
-        Places and steps of a day: the shape of a unit where all were lost.
-    """
-    runs: dict[tuple[str, str], list[Solution]] = {}
-    units = {unit: solved for unit, solved in same_as.items() if unit.day == day}
-    found: dict[str, Solution] = {}
-    for path in dict.fromkeys(files[solved] for solved in units.values() if solved in files):
-        found |= load_solutions(path)
-    like = next(iter(found.values()), None) or _blank(*blank)
-    for unit, solved in units.items():
-        solution = found[solved.label] if solved in files else lost_solution(like, Reason.CRASHED)
-        runs.setdefault((unit.policy, unit.case), []).append(solution)
-    return runs
-
-
-def _blank(observed: Observed, steps: int) -> Solution:
-    """Return a solution without a number in it."""
-    places = {
-        "v_pu": len(observed.voltages),
-        "loading_pct": len(observed.elements),
-        "flow_kw": len(observed.flows),
-        "taps": len(observed.regulators),
-    }
-    by_step = np.full(steps, np.nan, np.float32)
-    return Solution(
-        **{name: np.full((steps, size), np.nan, np.float32) for name, size in places.items()},
-        head_kw=by_step,
-        head_kvar=by_step,
-        losses_kw=by_step,
-        reason=np.zeros(steps, np.uint8),
-        sudden_step=np.zeros(0, np.int16),
-        sudden_kind=np.zeros(0, np.uint8),
-        sudden_pu=np.zeros((0, len(observed.voltages)), np.float32),
-    )
-
-
-def _fold(kept: dict[str, np.ndarray], found: Mapping[str, tuple[np.ufunc, np.ndarray]]) -> None:
+def _fold(
+    kept: dict[str, np.ndarray], found: Mapping[str, np.ndarray], rules: Mapping[str, np.ufunc]
+) -> None:
     """Fold what a day found at each place into what is kept, each figure by its own rule."""
-    for name, (rule, values) in found.items():
-        kept[name] = rule(kept[name], values) if name in kept else values
+    for name, values in found.items():
+        kept[name] = rules[name](kept[name], values) if name in kept else values

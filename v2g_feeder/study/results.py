@@ -8,39 +8,22 @@ space. Runs without chance (``no_ev``, the bounding cases) stand at draw 0; ``no
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import h5netcdf
 import numpy as np
-from isal import isal_zlib
+
+from v2g_feeder.study.chunks import BY_PLACE, BY_POINT, BY_STEP, LEVEL, STATISTICS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from v2g_feeder.calendar import Calendar
-    from v2g_feeder.powerflow.solution import Observed, Solution
+    from v2g_feeder.powerflow.solution import Observed
+    from v2g_feeder.study.chunks import Chunk
 
-__all__ = ["STATISTICS", "ResultsFile"]
-
-STATISTICS: Final = ("min", "p05", "p95", "max")
-_LEVEL: Final = 1  # of compression
-_RANGE_BITS: Final = 16  # mantissa bits kept of the ranges over draws: 1e-5 of the value
-_BY_PLACE: Final = {
-    "v_pu": ("node", "per unit as connected", "service voltage"),
-    "loading_pct": ("element", "percent of the element's basis", "loading"),
-    "flow_kw": ("flow", "kW, positive away from the head", "active power"),
-}
-_BY_POINT: Final = {
-    "charger_kw": ("kW, negative exports", "power that the chargers' curves leave"),
-    "charger_kvar": ("kvar, negative injects", "reactive power of chargers on their curves"),
-}
-_BY_STEP: Final = {
-    "head_kw": ("kW, positive is import", "active power at the feeder head"),
-    "head_kvar": ("kvar, positive is import", "reactive power at the feeder head"),
-    "losses_kw": ("kW", "losses of lines, transformers and shunts"),
-    "reason": ("code, see attribute flag_meanings", "validity of the step"),
-}
+__all__ = ["ResultsFile"]
 
 
 class ResultsFile:
@@ -127,7 +110,7 @@ class ResultsFile:
         """Create the variables, all fill values."""
         day = self._calendar.steps_per_day
         run = ("policy", "case", "draw", "step")
-        for name, (dim, units, long_name) in _BY_PLACE.items():
+        for name, (dim, units, long_name) in BY_PLACE.items():
             size = max(1, self._file.dimensions[dim].size)
             self._create(name, (*run, dim), (1, 1, 1, day, size), units, long_name)
             if max(self._runs.values()) > 1:
@@ -138,7 +121,7 @@ class ResultsFile:
                     units,
                     f"{long_name}, over draws",
                 )
-        for name, (units, long_name) in _BY_STEP.items():
+        for name, (units, long_name) in BY_STEP.items():
             self._create(name, run, (1, 1, 1, day), units, long_name)
         self._file["reason"].attrs["flag_meanings"] = " ".join(flags)
         self._create(
@@ -160,7 +143,7 @@ class ResultsFile:
             dtype="<f4",
             chunks=chunks,
             compression="gzip",
-            compression_opts=_LEVEL,
+            compression_opts=LEVEL,
             shuffle=True,
             fillvalue=np.float32(np.nan),
         )
@@ -173,39 +156,18 @@ class ResultsFile:
         """Make room for what connection points draw where their chargers follow curves."""
         self._file.dimensions["point"] = points
         day = self._calendar.steps_per_day
-        for name, (units, long_name) in _BY_POINT.items():
+        for name, (units, long_name) in BY_POINT.items():
             dims = ("policy", "case", "draw", "step", "point")
             self._create(name, dims, (1, 1, 1, day, max(1, points)), units, long_name)
 
-    def write_day(self, run: tuple[str, str], day: int, solutions: Sequence[Solution]) -> None:
-        """Write one day of one run, all its draws."""
-        policy, case = self._policies.index(run[0]), self._cases.index(run[1])
+    def put(self, run: tuple[str, str], day: int, chunks: Iterable[Chunk]) -> None:
+        """Write the chunks of a run's day; those of variables without a place are left out."""
+        numbers = self._policies.index(run[0]), self._cases.index(run[1])
         step = self._calendar.day_slice(day).start
-        for draw, solution in enumerate(solutions[: self._stored]):
-            for name in (*_BY_PLACE, *_BY_STEP):
-                self._put(name, (policy, case, draw, step), getattr(solution, name))
-            self._put("tap", (policy, case, draw, step), solution.taps)
-            for name in _BY_POINT:
-                if getattr(solution, name).size:
-                    self._put(name, (policy, case, draw, step), getattr(solution, name))
-        if len(solutions) < 2:
-            return
-        for name in _BY_PLACE:
-            by_draw = [getattr(solution, name) for solution in solutions]
-            for number, values in enumerate(_over_draws(by_draw)):
-                self._put(f"{name}_range", (number, policy, case, step), _rounded(values))
-
-    def _put(self, name: str, where: tuple[int, ...], values: np.ndarray) -> None:
-        """Write the chunk of one day; ``where`` is its place before the step axis, and its step.
-
-        It is packed here, as the filters of :meth:`_create` say: HDF5's own zlib takes five times
-        as long, which is most of what a study costs beside its power flow.
-        """
-        if name in self._open:
-            flat = np.ascontiguousarray(values, dtype="<f4")
-            shuffled = flat.view(np.uint8).reshape(-1, flat.itemsize).T.tobytes()
-            at = where + (0,) * (values.ndim - 1)
-            self._open[name].id.write_direct_chunk(at, isal_zlib.compress(shuffled, _LEVEL))
+        for chunk in chunks:
+            if chunk.name in self._open:
+                where = chunk.where(numbers, step)
+                self._open[chunk.name].id.write_direct_chunk(where, chunk.packed)
 
     def add_fixed(
         self,
@@ -239,43 +201,3 @@ class ResultsFile:
         """Finish the file."""
         self._open.clear()
         self._file.close()
-
-
-def _over_draws(by_draw: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Return the statistics over draws; NaN where any draw has none."""
-    last = len(by_draw) - 1
-    low, share = divmod(0.05 * last, 1)
-    count = min(int(low) + 2, len(by_draw))
-    lowest = _lowest(by_draw, count)
-    highest = [-values for values in _lowest([-values for values in by_draw], count)]
-    return [
-        lowest[0],
-        lowest[-2] + (lowest[-1] - lowest[-2]) * np.float32(share),
-        highest[-2] + (highest[-1] - highest[-2]) * np.float32(share),
-        highest[0],
-    ]
-
-
-def _lowest(arrays: Sequence[np.ndarray], count: int) -> list[np.ndarray]:
-    """Return the lowest values at each place in order, NaN where any is.
-
-    An array at a time, since sorting a few values at each of many places is ten times slower.
-    """
-    kept: list[np.ndarray] = []
-    for array in arrays:
-        rest = array
-        for number, low in enumerate(kept):
-            kept[number], rest = np.minimum(low, rest), np.maximum(low, rest)
-        if len(kept) < count:
-            kept.append(rest)
-    return kept
-
-
-def _rounded(values: np.ndarray) -> np.ndarray:
-    """Return float32 values with fewer mantissa bits, which compress better."""
-    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
-    drop = 23 - _RANGE_BITS
-    half = np.uint32((1 << (drop - 1)) - 1)
-    rounded = bits + half + ((bits >> np.uint32(drop)) & np.uint32(1))
-    kept = (rounded & np.uint32(0xFFFFFFFF << drop & 0xFFFFFFFF)).view(np.float32)
-    return np.where(np.isfinite(values), kept, values)

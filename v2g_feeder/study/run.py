@@ -27,7 +27,6 @@ from v2g_feeder.study.pilot_figures import pilot_tables
 from v2g_feeder.study.power_flow import DEADLINE_S, solve_study
 from v2g_feeder.study.protection import screen_study
 from v2g_feeder.study.ramp import what_the_feeder_takes
-from v2g_feeder.study.units import Plan, write_plan
 from v2g_feeder.workers import default_workers, run_alone, worker_pool
 
 if TYPE_CHECKING:
@@ -112,8 +111,8 @@ def run_study(
         pilot = pilot_tables(study, feeder, fleet, ramp())
         units_folder = working_folder(out, inputs_of(study, feeder), resume=resume)
         circuit = _with_chargers(study, feeder, placed)
-        write_plan(Plan(circuit, study.limits.reverse_flow_kw, fleet.kw), units_folder)
-        reduced, use = solve_study(study, feeder, fleet, out, units_folder, pool, tell)
+        folders = out, units_folder
+        reduced, use = solve_study(study, feeder, fleet, circuit, folders, pool, tell)
     from v2g_feeder.study.write import write_results  # noqa: PLC0415  # reports import matplotlib
 
     tell("report", 0, 1)

@@ -1,7 +1,6 @@
 """Units of work: one day of one (policy, case, draw), solved in a worker.
 
-OpenDSS solves them one by one, the batch engine those of a day side by side; what is solved
-together is one file.
+OpenDSS solves them one by one, the batch engine those of a day side by side.
 """
 
 from __future__ import annotations
@@ -27,18 +26,20 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from v2g_feeder.calendar import Calendar
+    from v2g_feeder.study.days import DayReader
 
 __all__ = [
     "Comparison",
     "Plan",
     "Unit",
+    "by_batch",
     "compare_engines",
-    "load_solutions",
+    "load_unit",
     "lost_solution",
+    "plan_of",
     "plan_units",
-    "solve_side_by_side",
     "solve_unit",
-    "units_file",
+    "unit_file",
     "write_plan",
 ]
 
@@ -81,69 +82,79 @@ class Plan:
     reverse_limits_kw
         Reverse-flow limits by element.
     kw
-        Injections by (policy, case), ``[draw, point, step]``.
+        Injections by (policy, case), ``[draw, point, step]``; as results keep them, in single
+        precision.
+    reader
+        Who reads the days.
     """
 
     circuit: Circuit
     reverse_limits_kw: Mapping[str, float]
     kw: Mapping[tuple[str, str], np.ndarray]
+    reader: DayReader
 
 
 def write_plan(plan: Plan, folder: Path) -> None:
     """Write a plan where the workers of this study find it."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / _PLAN).write_bytes(pickle.dumps(plan))
+    kw = {run: values.astype(np.float32) for run, values in plan.kw.items()}
+    (folder / _PLAN).write_bytes(pickle.dumps(replace(plan, kw=kw)))
 
 
 @lru_cache(maxsize=1)
-def _runner(folder: str) -> tuple[Plan, Runner]:
-    """Return this process's runner of a plan; the circuit is loaded once."""
+def plan_of(folder: str) -> Plan:
+    """Return the plan that a folder holds, read once a process."""
     plan: Plan = pickle.loads((Path(folder) / _PLAN).read_bytes())  # noqa: S301  # our own file
-    return plan, Runner(shared_engine(), plan.circuit, plan.reverse_limits_kw)
+    return plan
+
+
+@lru_cache(maxsize=1)
+def _runner(folder: str) -> Runner:
+    """Return this process's runner of a plan; the circuit is loaded once."""
+    plan = plan_of(folder)
+    return Runner(shared_engine(), plan.circuit, plan.reverse_limits_kw)
 
 
 @lru_cache(maxsize=1)
 def _batch_runner(folder: str) -> BatchRunner:
     """Return this process's batch engine of a plan."""
-    return BatchRunner(_runner(folder)[1])
+    return BatchRunner(_runner(folder))
 
 
 def _power(plan: Plan, unit: Unit) -> np.ndarray:
     """Return the injections of a unit, ``[point, step]``."""
     steps = plan.circuit.steps_per_day
     whole = plan.kw[unit.policy, unit.case][unit.draw]
-    return np.asarray(whole[:, unit.day * steps : (unit.day + 1) * steps])
+    return np.asarray(whole[:, unit.day * steps : (unit.day + 1) * steps], float)
 
 
 def _by_opendss(folder: str, unit: Unit) -> Solution:
     """Solve a unit with OpenDSS."""
-    plan, runner = _runner(folder)
+    plan = plan_of(folder)
     first = unit.day * plan.circuit.steps_per_day
-    return runner.run(first, _power(plan, unit), sudden=unit.policy == Policy.EXPORT)
+    return _runner(folder).run(first, _power(plan, unit), sudden=unit.policy == Policy.EXPORT)
 
 
-def _by_batch(folder: str, units: Sequence[Unit]) -> list[Solution]:
-    """Solve units of one day side by side."""
-    plan, _ = _runner(folder)
+def by_batch(folder: str, units: Sequence[Unit]) -> list[Solution]:
+    """Solve units of one day side by side.
+
+    The same plan and unit give the same numbers, whatever is solved beside it.
+
+    Raises
+    ------
+    FeederError
+        If the batch engine cannot represent the model.
+    """
+    plan = plan_of(folder)
     kw = np.array([_power(plan, unit) for unit in units])
     sudden = np.array([unit.policy == Policy.EXPORT for unit in units])
     first = units[0].day * plan.circuit.steps_per_day
     return _batch_runner(folder).run(first, kw, sudden=sudden)
 
 
-def units_file(folder: Path, units: Sequence[Unit]) -> Path:
-    """Return the file of units that are solved together."""
-    others = f"_and_{len(units) - 1}" if len(units) > 1 else ""
-    return folder / f"{units[0].label}{others}.pickle"
-
-
-def _save(folder: str, units: Sequence[Unit], solutions: Sequence[Solution]) -> None:
-    """Write the file of units."""
-    arrays = {
-        unit.label: {item.name: getattr(solution, item.name) for item in fields(Solution)}
-        for unit, solution in zip(units, solutions, strict=True)
-    }
-    save_arrays(units_file(Path(folder), units), arrays)
+def unit_file(folder: str | Path, unit: Unit) -> Path:
+    """Return the file of a unit."""
+    return Path(folder) / f"{unit.label}.pickle"
 
 
 def solve_unit(folder: str, unit: Unit) -> None:
@@ -151,25 +162,9 @@ def solve_unit(folder: str, unit: Unit) -> None:
 
     The same plan and unit give the same bytes, whatever was solved before.
     """
-    _save(folder, [unit], [_by_opendss(folder, unit)])
-
-
-def solve_side_by_side(folder: str, units: Sequence[Unit]) -> str:
-    """Solve units of one day with the batch engine and write their file.
-
-    The same plan and unit give the same numbers, whatever is solved beside it.
-
-    Returns
-    -------
-    str
-        Why the batch engine cannot represent the model; empty if it can.
-    """
-    try:
-        solutions = _by_batch(folder, units)
-    except FeederError as error:
-        return str(error)
-    _save(folder, units, solutions)
-    return ""
+    solution = _by_opendss(folder, unit)
+    arrays = {item.name: getattr(solution, item.name) for item in fields(Solution)}
+    save_arrays(unit_file(folder, unit), arrays)
 
 
 class Comparison(NamedTuple):
@@ -208,7 +203,7 @@ def compare_engines(folder: str, units: Sequence[Unit]) -> Comparison | str:
     largest = dict.fromkeys(("v_pu", "loading_pct", "flow_kw"), 0.0)
     steps = other = 0
     for unit in units:
-        reference, (found,) = _by_opendss(folder, unit), _by_batch(folder, [unit])
+        reference, (found,) = _by_opendss(folder, unit), by_batch(folder, [unit])
         same = (reference.reason == found.reason) & np.array(
             [
                 np.allclose(one, two, atol=_SAME_TAP)
@@ -225,9 +220,9 @@ def compare_engines(folder: str, units: Sequence[Unit]) -> Comparison | str:
     return Comparison(len(units), steps, other, **largest)
 
 
-def load_solutions(path: Path) -> dict[str, Solution]:
-    """Load what :func:`solve_unit` or :func:`solve_side_by_side` wrote, by the units' labels."""
-    return {label: Solution(**arrays) for label, arrays in load_arrays(path).items()}
+def load_unit(path: Path) -> Solution:
+    """Load what :func:`solve_unit` wrote."""
+    return Solution(**load_arrays(path))
 
 
 def lost_solution(template: Solution, reason: int) -> Solution:
