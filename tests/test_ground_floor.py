@@ -195,6 +195,27 @@ def test_csv_floats_have_six_digits_and_text_is_no_formula():
     pd.testing.assert_frame_equal(table, before)
 
 
+def test_csv_is_what_pandas_reads_back():
+    table = pd.DataFrame(
+        {
+            "a, b": ["one, two", 'said "so"', "two\nlines", "one\rtwo", ""],
+            "mixed": pd.Series([1, True, 2.5, "-x", None], dtype=object),
+            "whole": pd.array([1, None, 3, 4, 5], dtype="Int64"),
+            "sure": [True, False, True, True, False],
+            "kind": pd.Categorical(["x", "y", "x", None, "x"]),
+        }
+    )
+    text = csv_text(table)
+    again = pd.read_csv(io.StringIO(text, newline=""), dtype=str, keep_default_na=False)
+    assert again["a, b"].tolist() == table["a, b"].tolist()
+    assert again["mixed"].tolist() == ["1", "True", "2.5", "'-x", ""]
+    assert again["whole"].tolist() == ["1", "", "3", "4", "5"]
+    assert again["sure"].tolist() == ["True", "False", "True", "True", "False"]
+    assert again["kind"].tolist() == ["x", "y", "x", "", "x"]
+    assert csv_text(table[:0]) == '"a, b",mixed,whole,sure,kind\n'
+    assert csv_text(pd.DataFrame()) == pd.DataFrame().to_csv(index=False, lineterminator="\n")
+
+
 def digest(*parts):
     content = ContentHash()
     for key, value in parts:

@@ -13,6 +13,7 @@ import pickle
 import shutil
 import tempfile
 from contextlib import contextmanager
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -145,18 +146,39 @@ def plain(value: Any) -> Any:
 
 
 def csv_text(table: pd.DataFrame) -> str:
-    """Return a table as CSV: floats ``%.6g``, and no cell that a spreadsheet would run."""
-    safe = table.copy()
-    for name, column in table.items():
-        if column.dtype.kind == "f":  # pandas' own float_format takes ten times as long
-            text = [f"{value:.6g}" for value in column.tolist()]
-            safe[name] = np.where(column.isna(), "", np.array(text, dtype=object))
-        elif column.dtype.kind not in "iub":
-            texts = [value for value in column.unique() if isinstance(value, str)]
-            risky = {text: f"'{text}" for text in texts if text.startswith(_FORMULA_STARTS)}
-            if risky:
-                safe[name] = column.astype(object).replace(risky)
-    return str(safe.to_csv(index=False, lineterminator="\n"))
+    """Return a table as CSV: floats ``%.6g``, and no cell that a spreadsheet would run.
+
+    Column by column, each label looked at once: pandas' own writer takes three times as long.
+    """
+    columns = [_cells(column) for _, column in table.items()]
+    head = ",".join(_quoted(str(name)) for name in table.columns)
+    return "\n".join([head, *map(",".join, zip(*columns, strict=True)), ""])
+
+
+def _cells(column: pd.Series) -> Iterator[str]:
+    """Return a column's cells in turn; what is not a number, or not there, is empty."""
+    values, missing = column.tolist(), column.isna()
+    labels = () if column.dtype.kind == "f" else column[~missing].unique().tolist()
+    if column.dtype.kind in "iub" or (labels and all(isinstance(one, str) for one in labels)):
+        text = {label: _safe(label) for label in labels}
+        return map(text.get, values, repeat(""))
+    cell = "{:.6g}".format if column.dtype.kind == "f" else _safe
+    if not missing.any():
+        return map(cell, values)
+    return ("" if gone else cell(value) for value, gone in zip(values, missing, strict=True))
+
+
+def _safe(value: Any) -> str:
+    """Return a cell that is no number, quoted where it begins as a formula does."""
+    formula = isinstance(value, str) and value.startswith(_FORMULA_STARTS)
+    return _quoted(f"'{value}" if formula else str(value))
+
+
+def _quoted(text: str) -> str:
+    """Return a cell as it stands in a CSV file."""
+    if any(mark in text for mark in ',"\n\r'):
+        return '"' + text.replace('"', '""') + '"'
+    return text
 
 
 def save_arrays(path: Path, arrays: Mapping[str, Any]) -> None:

@@ -14,7 +14,8 @@ from v2g_feeder.report.figures import (
     draw_feeder,
     draw_ledger_bars,
     draw_ledger_hours,
-    draw_shapes,
+    draw_lines,
+    hours_of_day,
     map_figure,
     new_figure,
     svg_text,
@@ -93,7 +94,11 @@ def _shape_grid(lines: _Lines, seasons: Sequence[str]) -> np.ndarray:
         len(rows), len(seasons), sharex=True, sharey="row", squeeze=False, gridspec_kw=around
     )
     for ax, season in zip(grid[0], seasons, strict=True):
-        ax.set_title(plain(season), loc="left", fontsize=9.5, fontweight="bold")
+        ax.set_title(plain(season), loc="left", y=1.0, fontsize=9.5, fontweight="bold")
+    for level, row in enumerate(rows):
+        for ax in grid[level]:
+            hours_of_day(ax, row.title)
+            ax.label_outer()
     return grid
 
 
@@ -109,10 +114,7 @@ def _draw_day(grid: np.ndarray, lines: _Lines, steps: pd.DataFrame, day_type: st
             here = ((steps["season"] == season) & (steps["day_type"] == day_type)).to_numpy()
             hour = (steps["hour"] + steps["minute"] / 60).to_numpy()[here]
             window = lines.window_of(str(season), day_type)
-            draw_shapes(ax, hour, lines.shapes(row, here), window=window, ylabel=row.title)
-            ax.label_outer()
-            if level < len(lines.rows) - 1:
-                ax.set_xlabel("")
+            draw_lines(ax, hour, lines.shapes(row, here), window=window)
             if row.kw is lines.fleet:
                 ax.axhline(0, color="#8a9099", linewidth=0.6, zorder=1)
         handles, labels = grid[level, 0].get_legend_handles_labels()

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import io
 import math
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.collections import LineCollection
 from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
@@ -43,8 +44,10 @@ __all__ = [
     "draw_feeder",
     "draw_ledger_bars",
     "draw_ledger_hours",
+    "draw_lines",
     "draw_shapes",
     "heat_grid",
+    "hours_of_day",
     "loading_key",
     "map_figure",
     "name_places",
@@ -162,13 +165,20 @@ def shared_legend(figure: Figure, axes: Iterable[Axes], *, columns: int) -> None
 
 
 def svg_text(figure: Figure) -> str:
-    """Return a figure as SVG whose text stays text, the same at every call."""
-    buffer = io.BytesIO()
+    """Return a figure as SVG whose text stays text, the same at every call.
+
+    The figure is drawn once: ``savefig`` draws it twice where it finds room for its text.
+    """
+    buffer, canvas, dpi = io.StringIO(), figure.canvas, figure.dpi
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "v2g-feeder"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    text = buffer.getvalue().decode()
-    return text.replace("'DejaVu Sans', ", "").replace(
-        "'DejaVu Sans'", "system-ui, 'Segoe UI', Arial, sans-serif"
+        drawn: Any = FigureCanvasSVG(figure)
+        drawn.print_svg(buffer, metadata={"Date": None, "Creator": None})
+    figure.set_canvas(canvas)
+    figure.dpi = dpi  # the drawing's is 72
+    return (
+        buffer.getvalue()
+        .replace("'DejaVu Sans', ", "")
+        .replace("'DejaVu Sans'", "system-ui, 'Segoe UI', Arial, sans-serif")
     )
 
 
@@ -200,7 +210,27 @@ def draw_shapes(
 
     Positive kW draws from the grid. ``hour`` is the beginning of each step.
     """
+    return draw_lines(hours_of_day(ax, ylabel), hour, shapes, window=window)
+
+
+def hours_of_day(ax: Axes, ylabel: str) -> Axes:
+    """Give Axes the hours of a day, in the report's style."""
     tidy(ax)
+    ax.set_xlim(0, 24)
+    ax.set_xticks([0, 6, 12, 18, 24])
+    ax.set_xlabel("hour of day")
+    ax.set_ylabel(ylabel)
+    return ax
+
+
+def draw_lines(
+    ax: Axes,
+    hour: np.ndarray,
+    shapes: Sequence[Shape],
+    *,
+    window: tuple[float, float] | None = None,
+) -> Axes:
+    """Draw the lines of :func:`draw_shapes` on the Axes of :func:`hours_of_day`."""
     if window is not None:
         ax.axvspan(*window, color=_WINDOW, zorder=0, linewidth=0)
     for shape in shapes:
@@ -223,10 +253,6 @@ def draw_shapes(
             linewidth=1.3,
             label=shape.label,
         )
-    ax.set_xlim(0, 24)
-    ax.set_xticks([0, 6, 12, 18, 24])
-    ax.set_xlabel("hour of day")
-    ax.set_ylabel(ylabel)
     return ax
 
 
