@@ -10,7 +10,7 @@ from numba import njit
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["compiled", "inlined", "packed"]
+__all__ = ["compiled", "inlined", "lean", "packed"]
 
 Function = TypeVar("Function", bound="Callable[..., object]")
 
@@ -22,10 +22,25 @@ def compiled(function: Function) -> Function:
     function that others call from another file, remove their ``__pycache__``. Where nothing can be
     written the code is kept for the process alone.
     """
+    return _kept(function, counts=True)
+
+
+def lean(function: Function) -> Function:
+    """Compile a function that makes no arrays itself and is called in inner loops.
+
+    It does not count references to the arrays that it is given, which a caller holds anyway. A call
+    with a tuple of thirty arrays would count up and down sixty times, as slow as all the rest.
+    """
+    return _kept(function, counts=False)
+
+
+def _kept(function: Function, *, counts: bool) -> Function:
+    """Compile a function, with counts of references or without, and keep its code on disk."""
+    options: dict[str, Any] = {"nogil": True, "_nrt": counts}  # left out: as the caller has it
     try:
-        found = njit(cache=True, nogil=True, error_model="numpy")(function)
+        found = njit(cache=True, error_model="numpy", **options)(function)
     except RuntimeError:  # no folder that can be written
-        found = njit(nogil=True, error_model="numpy")(function)
+        found = njit(error_model="numpy", **options)(function)
     return cast("Function", found)
 
 

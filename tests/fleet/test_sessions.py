@@ -215,9 +215,9 @@ def test_who_has_less_plugs_in_more():
     """The same miles empty a small battery further."""
     starts = [
         len(
-            draw_plugs(
-                HOME, _need_columns(battery), 1.0, np.random.default_rng(5), n_days=28
-            ).vehicle
+            draw_plugs(HOME, _need_columns(battery), 1.0, np.random.default_rng(5), n_days=28)[
+                0
+            ].vehicle
         )
         for battery in (30.0, 60.0, 120.0)
     ]

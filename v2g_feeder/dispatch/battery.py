@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from v2g_feeder.compiled import compiled
+from v2g_feeder.compiled import lean
 
 if TYPE_CHECKING:
     from v2g_feeder.dispatch.arrays import Cars
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["flat", "flat_of", "power_share", "share_of", "unflat", "unflat_of"]
 
 
-@compiled
+@lean
 def flat(soe_kwh: float, battery_kwh: float, taper_soc: float, taper_floor: float) -> float:
     """Return the stored energy in the flat coordinate, kWh.
 
@@ -35,7 +35,7 @@ def flat(soe_kwh: float, battery_kwh: float, taper_soc: float, taper_floor: floa
     return battery_kwh * (taper_soc - span * math.log1p(-over / span))
 
 
-@compiled
+@lean
 def unflat(flat_kwh: float, battery_kwh: float, taper_soc: float, taper_floor: float) -> float:
     """Return the stored energy at a point of the flat coordinate, kWh; inverse of :func:`flat`."""
     over = flat_kwh / battery_kwh - taper_soc
@@ -45,7 +45,7 @@ def unflat(flat_kwh: float, battery_kwh: float, taper_soc: float, taper_floor: f
     return battery_kwh * (taper_soc - span * math.expm1(-over / span))
 
 
-@compiled
+@lean
 def power_share(soe_kwh: float, battery_kwh: float, taper_soc: float, taper_floor: float) -> float:
     """Return the highest charging power at a stored energy, as a share of the rating."""
     over = soe_kwh / battery_kwh - taper_soc
@@ -54,19 +54,19 @@ def power_share(soe_kwh: float, battery_kwh: float, taper_soc: float, taper_floo
     return 1.0 - (1.0 - taper_floor) * over / (1.0 - taper_soc)
 
 
-@compiled
+@lean
 def flat_of(i: int, soe_kwh: float, cars: Cars) -> float:
     """Return :func:`flat` of a vehicle."""
     return flat(soe_kwh, cars.battery_kwh[i], cars.taper_soc[i], cars.taper_floor[i])
 
 
-@compiled
+@lean
 def unflat_of(i: int, flat_kwh: float, cars: Cars) -> float:
     """Return :func:`unflat` of a vehicle."""
     return unflat(flat_kwh, cars.battery_kwh[i], cars.taper_soc[i], cars.taper_floor[i])
 
 
-@compiled
+@lean
 def share_of(i: int, soe_kwh: float, cars: Cars) -> float:
     """Return :func:`power_share` of a vehicle."""
     return power_share(soe_kwh, cars.battery_kwh[i], cars.taper_soc[i], cars.taper_floor[i])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from v2g_feeder.compiled import compiled
+from v2g_feeder.compiled import compiled, lean
 from v2g_feeder.dispatch.arrays import EPS, Calls, Cars, Grid, State, Stays
 from v2g_feeder.dispatch.battery import flat_of
 from v2g_feeder.dispatch.sharing import export_step
@@ -53,7 +53,7 @@ def run(cars: Cars, stays: Stays, begins: Ints, grid: Grid, calls: Calls, state:
         _advance(i, grid.steps, cars, grid, state)
 
 
-@compiled
+@lean
 def _advance(i: int, step: int, cars: Cars, grid: Grid, state: State) -> None:
     """Bring the stored energy of a vehicle to the beginning of a step."""
     level, power, soe_kwh = state.level[i], state.kw[i], state.soe_kwh[i]
@@ -66,7 +66,7 @@ def _advance(i: int, step: int, cars: Cars, grid: Grid, state: State) -> None:
     state.done[i] = max(step, state.done[i])
 
 
-@compiled
+@lean
 def _arrive(stay: int, cars: Cars, stays: Stays, state: State) -> None:
     """Take out the driving since the stay before, and note the stay that begins."""
     i, driven = stays.vehicle[stay], stays.driven_kwh[stay]
@@ -83,7 +83,7 @@ def _arrive(stay: int, cars: Cars, stays: Stays, state: State) -> None:
     state.stated_h[i] = stays.stated_h[stay]
 
 
-@compiled
+@lean
 def _ready(
     i: int, step: int, event: int, cars: Cars, grid: Grid, calls: Calls, state: State
 ) -> int:

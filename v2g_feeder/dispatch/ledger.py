@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 import pandas as pd
 
-from v2g_feeder.compiled import compiled
+from v2g_feeder.compiled import compiled, lean
 from v2g_feeder.dispatch.battery import flat, unflat
 from v2g_feeder.dispatch.draws import over_draws
 
@@ -265,7 +265,7 @@ def _book(
             book[_SITE, t] += available * (1.0 - part)
 
 
-@compiled
+@lean
 def _inside(of: _Intervals, at: int, i: int, now: float, h: float) -> tuple[int, float]:
     """Return the share of a step that lies in a vehicle's intervals, going on from ``at``."""
     share, last = 0.0, of.first[i + 1]
@@ -278,7 +278,7 @@ def _inside(of: _Intervals, at: int, i: int, now: float, h: float) -> tuple[int,
     return at, min(share, 1.0)
 
 
-@compiled
+@lean
 def _sustained(
     i: int, t: int, able_kw: float, left_h: float, cars: _Cars, run: _Run
 ) -> tuple[float, float, float, float]:
@@ -297,7 +297,7 @@ def _sustained(
     return unheld, one, two, four
 
 
-@compiled
+@lean
 def _spare(
     i: int, soe_kwh: float, above_kwh: float, left_h: float, hours: float, cars: _Cars
 ) -> float:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from v2g_feeder.compiled import compiled
+from v2g_feeder.compiled import compiled, lean
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,7 +25,7 @@ _TOLERANCE: Final = 1e-13
 _NOTHING: Final = 1e-12  # kW-steps: no level is looked for
 
 
-@compiled
+@lean
 def fill_now(cap: Floats, need: float, out: Floats) -> float:
     """Charge at the cap from the first step on."""
     for k in range(len(cap)):
@@ -36,7 +36,7 @@ def fill_now(cap: Floats, need: float, out: Floats) -> float:
     return need
 
 
-@compiled
+@lean
 def fill_cheapest(
     cap: Floats, need: float, price: Floats, prices: Floats, latest: bool, out: Floats
 ) -> float:
@@ -131,7 +131,7 @@ def _level(cap: Floats, need: float, load: Floats) -> Floats:
     return power
 
 
-@compiled
+@lean
 def _filled(level: float, cap: Floats, load: Floats) -> tuple[float, int]:
     """Return what a level fills, and how many hours take more if it rises."""
     filled, slope = 0.0, 0

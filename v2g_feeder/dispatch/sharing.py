@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from v2g_feeder.compiled import compiled
+from v2g_feeder.compiled import compiled, lean
 from v2g_feeder.dispatch.arrays import EPS, Calls, Cars, Grid, State
 from v2g_feeder.dispatch.battery import flat_of, unflat_of
 from v2g_feeder.dispatch.steps import put
@@ -79,7 +79,7 @@ def _replace(
             power[n] = others[n]
 
 
-@compiled
+@lean
 def _needed(i: int, step: int, cars: Cars, grid: Grid, state: State) -> float:
     """Return the charging of a step without which the target would be out of reach, kW."""
     h, level = grid.step_h, state.level[i]
@@ -98,7 +98,7 @@ def _needed(i: int, step: int, cars: Cars, grid: Grid, state: State) -> float:
     return power
 
 
-@compiled
+@lean
 def _spare(i: int, end_h: float, cars: Cars, state: State) -> float:
     """Return what can be taken and charged again after the event, kWh."""
     later = cars.eta_c[i] * cars.sure_kw[i] * max(state.stated_h[i] - end_h, 0.0)

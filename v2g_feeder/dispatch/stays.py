@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from v2g_feeder.compiled import compiled
+from v2g_feeder.compiled import compiled, lean
 from v2g_feeder.dispatch.arrays import ARBITRAGE, CHEAPEST, EPS, NOW, VALLEY, Cars, Grid, State
 from v2g_feeder.dispatch.battery import flat_of, share_of, unflat_of
 from v2g_feeder.dispatch.plans import fill_cheapest, fill_now, fill_valley
@@ -30,7 +30,7 @@ _HORIZON_H: Final = 48.0  # charging is planned this far; what does not fit foll
 _EARLIEST, _LATEST = False, True
 
 
-@compiled
+@lean
 def plan_stay(
     i: int, step: int, start_h: float, ready: int, cars: Cars, grid: Grid, state: State
 ) -> None:
@@ -66,7 +66,7 @@ def plan_stay(
     _commit(i, step, direct, power, cars, grid, state)
 
 
-@compiled
+@lean
 def plan_late(i: int, step: int, start_h: float, cars: Cars, grid: Grid, state: State) -> None:
     """Charge at once from the vehicle's turn on, or sooner if departure needs it."""
     until, gap = state.until_h[i], _gap(i, cars, state)
@@ -80,14 +80,14 @@ def plan_late(i: int, step: int, start_h: float, cars: Cars, grid: Grid, state: 
     _commit(i, step, 0, power, cars, grid, state)
 
 
-@compiled
+@lean
 def _gap(i: int, cars: Cars, state: State) -> float:
     """Return what is missing to the target in the flat coordinate, kWh, 0 or more."""
     gap: float = max(cars.target_flat_kwh[i] - flat_of(i, state.level[i], cars), 0.0)
     return gap
 
 
-@compiled
+@lean
 def _lay(rule: int, first: int, need: float, grid: Grid, cap: Floats, power: Floats) -> float:
     """Lay a need into steps by a rule; return what does not fit."""
     if len(cap) == 0 or need <= 0.0:
@@ -143,7 +143,7 @@ def _lay_trades(
     return steps
 
 
-@compiled
+@lean
 def _end_at(
     until_h: float,
     step: int,
@@ -168,7 +168,7 @@ def _end_at(
     power[last - step + 1 :] = 0.0
 
 
-@compiled
+@lean
 def _commit(
     i: int, step: int, direct: int, power: Floats, cars: Cars, grid: Grid, state: State
 ) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from v2g_feeder.compiled import compiled
+from v2g_feeder.compiled import lean
 from v2g_feeder.dispatch.arrays import EPS, Cars, Grid, State
 
 if TYPE_CHECKING:
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 __all__ = ["past", "put", "put_room", "put_shares", "withdraw"]
 
 
-@compiled
+@lean
 def past(hour: float, grid: Grid) -> int:
     """Return the first step that begins at or after an hour."""
     return min(math.ceil(hour / grid.step_h - EPS), grid.ahead)
 
 
-@compiled
+@lean
 def put_shares(first: int, start_h: float, end_h: float, step_h: float, out: Floats) -> None:
     """Write the share of each step, from step ``first`` on, that lies between two times."""
     for k in range(len(out)):
@@ -32,7 +32,7 @@ def put_shares(first: int, start_h: float, end_h: float, step_h: float, out: Flo
         out[k] = min(max(inside / step_h, 0.0), 1.0)
 
 
-@compiled
+@lean
 def put_room(
     i: int, step: int, start_h: float, end_h: float, cars: Cars, grid: Grid, cap: Floats
 ) -> None:
@@ -46,7 +46,7 @@ def put_room(
             cap[k] = min(cap[k], max(room, 0.0))
 
 
-@compiled
+@lean
 def put(i: int, step: int, kw: float, cars: Cars, grid: Grid, state: State) -> None:
     """Replace the planned power of a step, also where later plans see it."""
     change = kw - state.kw[i, step]
@@ -57,7 +57,7 @@ def put(i: int, step: int, kw: float, cars: Cars, grid: Grid, state: State) -> N
         grid.site_kw[cars.site[i], step] += change
 
 
-@compiled
+@lean
 def withdraw(i: int, step: int, cars: Cars, grid: Grid, state: State) -> None:
     """Take back what is planned from a step on."""
     for k in range(step, past(state.until_h[i], grid)):

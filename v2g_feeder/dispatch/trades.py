@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from v2g_feeder.compiled import compiled
+from v2g_feeder.compiled import compiled, lean
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -90,7 +90,7 @@ def trade(
         soe += sold - bought
 
 
-@compiled
+@lean
 def _insert(slope: Floats, length: Floats, count: int, at: int, value: float, kwh: float) -> int:
     """Put a piece at its place; return the number of pieces."""
     if kwh <= 0.0:
@@ -101,7 +101,7 @@ def _insert(slope: Floats, length: Floats, count: int, at: int, value: float, kw
     return count + 1
 
 
-@compiled
+@lean
 def _cut_left(slope: Floats, length: Floats, count: int, kwh: float) -> int:
     """Cut the first ``kwh`` off; return the number of pieces."""
     if kwh <= 0.0:
@@ -117,7 +117,7 @@ def _cut_left(slope: Floats, length: Floats, count: int, kwh: float) -> int:
     return count - gone
 
 
-@compiled
+@lean
 def _cut_right(length: Floats, count: int, kwh: float) -> int:
     """Cut the last ``kwh`` off; return the number of pieces."""
     while kwh > 0.0 and count > 0:

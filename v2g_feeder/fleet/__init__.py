@@ -13,7 +13,7 @@ from v2g_feeder.fleet.participation import (
     load_participation,
     participation_case,
 )
-from v2g_feeder.fleet.sessions import Sessions, draw_sessions, plugged_in_later
+from v2g_feeder.fleet.sessions import Sessions, draw_sessions, draw_sessions_at, plugged_in_later
 from v2g_feeder.fleet.vehicles import (
     FleetSettings,
     Site,
@@ -34,6 +34,7 @@ __all__ = [
     "archetype_names",
     "draw_participation",
     "draw_sessions",
+    "draw_sessions_at",
     "draw_vehicles",
     "eligibility",
     "first_vehicles",

@@ -96,7 +96,7 @@ def simulate(
         "eta_c": np.full(vehicles, archetype.efficiency_charge),
         "kwh_per_mile": archetype.kwh_per_mile_low + per_mile * uniform[1],
     }
-    return draw_plugs(archetype, columns, 1.0, rng, n_days=n_days, records=records)
+    return draw_plugs(archetype, columns, 1.0, rng, n_days=n_days, records=records)[0]
 
 
 def _misfit(archetype: Archetype, wanted: Plugging, drawn: Plugs, ranks: dict[str, float]) -> float:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from v2g_feeder.compiled import compiled
+from v2g_feeder.compiled import compiled, lean
 from v2g_feeder.fleet.plug_tables import GAP_STEP_H, SCORE_END, SCORE_STEP, cars_of, law_of
 from v2g_feeder.fleet.plugging import (
     BIN_H,
@@ -18,6 +18,8 @@ from v2g_feeder.fleet.plugging import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from v2g_feeder.fleet.archetypes import Archetype
     from v2g_feeder.fleet.plugging import Plugging
 
@@ -45,8 +47,8 @@ class Plugs:
     gap_h
         Hours since the vehicle was unplugged.
     expected_by_bin, expected_by_vehicle
-        Starts that rates without need give in the free time, ``[2, bin of the day]`` (weekdays,
-        weekend) and ``[vehicle]``.
+        Starts that the rates of ``records`` give in the free time, ``[2, bin of the day]``
+        (weekdays, weekend) and ``[vehicle]``; empty without records.
     """
 
     vehicle: np.ndarray
@@ -65,10 +67,10 @@ def draw_plugs(
     rng: np.random.Generator,
     *,
     n_days: int,
-    plug_in: float = 1.0,
+    plug_ins: Sequence[float] = (1.0,),
     records: Plugging | None = None,
-) -> Plugs:
-    """Draw when the vehicles of a fleet are plugged in.
+) -> list[Plugs]:
+    """Draw when the vehicles of a fleet are plugged in, by factor on the rate of plugging in.
 
     Parameters
     ----------
@@ -80,13 +82,13 @@ def draw_plugs(
     season_factor
         On the energy.
     rng
-        Its numbers are used bin by bin, whatever ``plug_in`` is.
+        Its numbers are used bin by bin, the same ones at every factor.
     n_days
         Days from the first Monday; a week of warm-up goes before.
-    plug_in
-        Factor on the rate of plugging in.
+    plug_ins
+        Factors on the rate of plugging in.
     records
-        Its rates give the expected starts; ``None`` takes those of the archetype.
+        Whose rates, without need, give the expected starts.
 
     Notes
     -----
@@ -107,19 +109,27 @@ def draw_plugs(
     plugging = archetype.plugging
     assert plugging is not None  # noqa: S101 - for the type checker: the caller has looked
     law = law_of(plugging, archetype.quantile_levels)
-    counted = records or plugging
     bins = BINS_A_DAY * (WARM_UP_DAYS + n_days)
-    parts = []
+    parts: list[list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = [[] for _ in plug_ins]
     for first in range(0, max(len(vehicles["habit_rank"]), 1), _CHUNK):
         some = {name: column[first : first + _CHUNK] for name, column in vehicles.items()}
         uniform = rng.random((2, len(some["habit_rank"]), bins), dtype=np.float32)
         normal = rng.standard_normal(uniform.shape, dtype=np.float32)
         cars = cars_of(archetype, plugging, some, season_factor, law.mean_rate, bins, rng)
-        own = np.interp(some["habit_rank"], archetype.quantile_levels, counted.user_rate)
-        rows, by_bin, by_car = _step(uniform, normal, cars, law, (counted.rates, own), plug_in)
-        rows[0] += first
-        rows[1:3] -= 24.0 * WARM_UP_DAYS
-        parts.append((rows, by_bin, by_car))
+        for plug_in, chunks in zip(plug_ins, parts, strict=True):
+            rows = _step(uniform, normal, cars, law, plug_in)
+            by_bin, by_car = np.zeros((2, BINS_A_DAY)), np.empty(0)
+            if records is not None:
+                own = np.interp(some["habit_rank"], archetype.quantile_levels, records.user_rate)
+                by_bin, by_car = _expected(rows, cars.idle_h, records.rates, own, bins)
+            rows[0] += first
+            rows[1:3] -= 24.0 * WARM_UP_DAYS
+            chunks.append((rows, by_bin, by_car))
+    return [_joined(chunks) for chunks in parts]
+
+
+def _joined(parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Plugs:
+    """Return the chunks of a fleet, each with its expected starts, as one."""
     rows = np.concatenate([part[0] for part in parts], axis=1)
     return Plugs(
         vehicle=rows[0].astype(int),
@@ -132,7 +142,7 @@ def draw_plugs(
     )
 
 
-@compiled
+@lean
 def _at_score(row: np.ndarray, score: float) -> float:  # pragma: no cover - compiled
     """Return the value of a row over ``_SCORES``."""
     place = (min(max(score, -SCORE_END), SCORE_END) + SCORE_END) / SCORE_STEP
@@ -140,7 +150,7 @@ def _at_score(row: np.ndarray, score: float) -> float:  # pragma: no cover - com
     return float(row[below] + (place - below) * (row[below + 1] - row[below]))
 
 
-@compiled
+@lean
 def _energy(
     cars: Any, law: Any, car: int, kind: int, now_h: float, free_h: float, luck: float
 ) -> tuple[float, float]:  # pragma: no cover - compiled
@@ -153,7 +163,7 @@ def _energy(
     return kwh, rest / np.sqrt(1 - weight[1] ** 2)
 
 
-@compiled
+@lean
 def _stay(law: Any, kind: int, hour: float, score: float) -> float:  # pragma: no cover - compiled
     """Return the stay, interpolated between the rows of the windows next to the arrival.
 
@@ -180,7 +190,7 @@ def _stay(law: Any, kind: int, hour: float, score: float) -> float:  # pragma: n
     return float(before_h + share * (after_h - before_h))
 
 
-@compiled
+@lean
 def _by_now(
     cars: Any, law: Any, car: int, now_h: float, since: tuple[float, float, float]
 ) -> tuple[float, float]:  # pragma: no cover - compiled
@@ -199,7 +209,7 @@ def _by_now(
     return max(kwh, 0.0), 0.0
 
 
-@compiled
+@lean
 def _chance(cars: Any, law: Any, car: int, rate: float, kwh: float) -> float:  # pragma: no cover
     """Return the chance of plugging in where ``rate`` starts are expected at rate 1."""
     if law.by_driving and kwh <= 0:
@@ -218,38 +228,34 @@ def _step(
     normal: np.ndarray,
     cars: Any,
     law: Any,
-    counted: tuple[np.ndarray, np.ndarray],
     plug_in: float,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # pragma: no cover - compiled
+) -> np.ndarray:  # pragma: no cover - compiled
     """Walk every vehicle through its bins; hours count from the first bin.
 
     ``uniform`` and ``normal`` have shape ``[2, vehicle, bin]``: whether and when in the bin it
-    plugs in; the chance in the energy of the *next* session and in the stay. ``counted`` has the
-    rates by bin and by vehicle of the expected starts.
+    plugs in; the chance in the energy of the *next* session and in the stay.
     """
     count, bins = uniform.shape[1], uniform.shape[2]
     rows = np.empty((5, max(16, count * bins // BINS_A_DAY)))
     found = 0
-    by_car = np.zeros(count)
-    by_bin = np.zeros((2, BINS_A_DAY))
+    highest = np.empty(bins)  # chance in a whole bin, whatever the need
+    for b in range(bins):
+        highest[b] = law.rate[_slot(b)] * BIN_H * plug_in * law.highest_rate
     for car in range(count):
         since = (-cars.idle_h[car], float(normal[0, car, 0]), 0.0)
-        b = 0
+        b, chances = 0, uniform[0, car]
         while b < bins:
             begin = max(b * BIN_H, since[0] + MIN_GAP_H)
             length = (b + 1) * BIN_H - begin
             if length <= 0:
                 b = max(b + 1, int((since[0] + MIN_GAP_H) / BIN_H))
                 continue
-            kind, part = (1 if b // BINS_A_DAY % 7 >= 5 else 0), b % BINS_A_DAY
-            by_bin[kind, part] += counted[0][kind, part] * counted[1][car] * length
-            by_car[car] += counted[0][kind, part] * counted[1][car] * length
-            rate = law.rate[kind, part] * length * plug_in
-            if uniform[0, car, b] >= rate * law.highest_rate:  # whatever the need: saves time
+            if chances[b] >= highest[b]:  # saves time
                 b += 1
                 continue
             kwh, _ = _by_now(cars, law, car, begin + length / 2, since)
-            if uniform[0, car, b] >= _chance(cars, law, car, rate, kwh):
+            rate = law.rate[_slot(b)] * length * plug_in
+            if chances[b] >= _chance(cars, law, car, rate, kwh):
                 b += 1
                 continue
             arrival_h = begin + length * uniform[1, car, b]
@@ -273,4 +279,36 @@ def _step(
             found += 1
             since = (arrival_h + stay_h, float(normal[0, car, b]), since[2] + kwh)
             b = max(b, int((since[0] + MIN_GAP_H) / BIN_H))
-    return rows[:, :found].copy(), by_bin, by_car
+    return rows[:, :found].copy()
+
+
+@lean
+def _slot(b: int) -> tuple[int, int]:  # pragma: no cover - compiled
+    """Return the kind of day, and the bin of the day, of a bin."""
+    return (1 if b // BINS_A_DAY % 7 >= 5 else 0), b % BINS_A_DAY
+
+
+@compiled
+def _expected(
+    rows: np.ndarray, idle_h: np.ndarray, rates: np.ndarray, own: np.ndarray, bins: int
+) -> tuple[np.ndarray, np.ndarray]:  # pragma: no cover - compiled
+    """Return the starts that rates by bin and by vehicle give in the time between ``rows``."""
+    by_bin, by_car = np.zeros((2, BINS_A_DAY)), np.zeros(len(idle_h))
+    row = 0
+    for car in range(len(idle_h)):
+        free_h, b = -idle_h[car] + MIN_GAP_H, 0
+        while b < bins:
+            length = (b + 1) * BIN_H - max(b * BIN_H, free_h)
+            if length <= 0:
+                b = max(b + 1, int(free_h / BIN_H))
+                continue
+            starts = rates[_slot(b)] * own[car] * length
+            by_bin[_slot(b)] += starts
+            by_car[car] += starts
+            if row < rows.shape[1] and rows[0, row] == car and rows[1, row] < (b + 1) * BIN_H:
+                free_h = rows[2, row] + MIN_GAP_H
+                b = max(b, int(free_h / BIN_H))
+                row += 1
+            else:
+                b += 1
+    return by_bin, by_car

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Final
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from v2g_feeder.fleet.archetypes import Archetype
     from v2g_feeder.fleet.vehicles import Vehicles
 
-__all__ = ["MIN_GAP_H", "Sessions", "draw_sessions", "plugged_in_later"]
+__all__ = ["MIN_GAP_H", "Sessions", "draw_sessions", "draw_sessions_at", "plugged_in_later"]
 
 _LEAST_STATED_H: Final = 0.25  # nobody states a departure sooner than that
 _DAYS_AFTER: Final = 7  # a depot's last stays know their departure
@@ -131,24 +132,47 @@ def draw_sessions(
     Sessions
         See :mod:`v2g_feeder.fleet.plugging` and :mod:`v2g_feeder.fleet.duty` for what they follow.
     """
+    return draw_sessions_at(
+        vehicles, archetypes, season_months, rng, n_days=n_days, plug_ins=(plug_in,)
+    )[0]
+
+
+def draw_sessions_at(
+    vehicles: Vehicles,
+    archetypes: Sequence[Archetype],
+    season_months: tuple[int, ...],
+    rng: np.random.Generator,
+    *,
+    n_days: int = 14,
+    plug_ins: Sequence[float],
+) -> list[Sessions]:
+    """Return :func:`draw_sessions` at each of ``plug_ins``, with random numbers drawn once."""
     names = [item.name for item in fields(Sessions) if item.name != "n_days"]
-    columns: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    columns: list[dict[str, list[np.ndarray]]] = [{name: [] for name in names} for _ in plug_ins]
     for number, child in enumerate(rng.spawn(len(archetypes))):
         index = np.flatnonzero(vehicles.fleet == number)
         archetype = archetypes[number]
         if archetype.duty is not None:
             ports = vehicles.sites[number].ports
-            part = _draw_duty(index, vehicles, archetype, season_months, n_days, ports, child)
+            trips = _draw_duty(index, vehicles, archetype, season_months, n_days, ports, child)
+            parts = [trips] * len(plug_ins)
         else:
             factor = archetype.season_factor(season_months)
-            part = _draw_plugging(index, vehicles, archetype, factor, n_days, plug_in, child)
-        for prefix in ("", "away_", "waiting_"):
-            part = _inside(part, prefix, 24.0 * n_days)
-        for name in names:
-            columns[name].append(part[name])
+            parts = _draw_plugging(index, vehicles, archetype, factor, n_days, plug_ins, child)
+        for part, into in zip(parts, columns, strict=True):
+            kept = part
+            for prefix in ("", "away_", "waiting_"):
+                kept = _inside(kept, prefix, 24.0 * n_days)
+            for name in names:
+                into[name].append(kept[name])
     empty = Sessions(0, _none(int), _none(), _none(), _none(), _none(), _none(bool))
-    joined = {name: np.concatenate([getattr(empty, name), *columns[name]]) for name in names}
-    return Sessions(n_days, **joined)
+    return [
+        Sessions(
+            n_days,
+            **{name: np.concatenate([getattr(empty, name), *found[name]]) for name in names},
+        )
+        for found in columns
+    ]
 
 
 def plugged_in_later(sessions: Sessions, delay_h: np.ndarray) -> Sessions:
@@ -184,35 +208,42 @@ def _draw_plugging(
     archetype: Archetype,
     season_factor: float,
     n_days: int,
-    plug_in: float,
+    plug_ins: Sequence[float],
     rng: np.random.Generator,
-) -> dict[str, np.ndarray]:
+) -> list[dict[str, np.ndarray]]:
     """Return the arrays of :class:`Sessions` of a fleet whose drivers decide when to plug in."""
     plugging = archetype.plugging
     assert plugging is not None  # noqa: S101 - for the type checker: an archetype has one of two
     for_plugs, for_absences, for_stated = rng.spawn(3)
     names = ("habit_rank", "battery_kwh", "departure_soc", "eta_c", "kwh_per_mile")
     some = {name: getattr(vehicles, name)[index] for name in names}
-    plugs = draw_plugs(archetype, some, season_factor, for_plugs, n_days=n_days, plug_in=plug_in)
+    drawn = draw_plugs(archetype, some, season_factor, for_plugs, n_days=n_days, plug_ins=plug_ins)
+    chance = _chance_stated(archetype, len(index), n_days, for_stated)
     period_h = (-24.0 * WARM_UP_DAYS, 24.0 * (n_days + 1))
-    plugged = plugs.vehicle, plugs.arrival_h, plugs.departure_h
-    away = gaps_between(*plugged, len(index), period_h)
-    if archetype.at_home is not None:
-        away = absences_between(away, len(index), archetype.at_home, period_h, for_absences)
-    return {
-        "vehicle": index[plugs.vehicle],
-        "arrival_h": plugs.arrival_h,
-        "departure_h": plugs.departure_h,
-        "stated_h": _stated(archetype, plugged, len(index), n_days, for_stated),
-        "driven_kwh": plugs.driven_kwh,
-        "fresh": np.full(len(plugs.vehicle), plugging.fresh),
-        "away_vehicle": index[away[0]],
-        "away_start_h": away[1],
-        "away_end_h": away[2],
-        "waiting_vehicle": _none(int),
-        "waiting_start_h": _none(),
-        "waiting_end_h": _none(),
-    }
+    found = []
+    for plugs in drawn:
+        plugged = plugs.vehicle, plugs.arrival_h, plugs.departure_h
+        away = gaps_between(*plugged, len(index), period_h)
+        if archetype.at_home is not None:
+            same = deepcopy(for_absences)
+            away = absences_between(away, len(index), archetype.at_home, period_h, same)
+        found.append(
+            {
+                "vehicle": index[plugs.vehicle],
+                "arrival_h": plugs.arrival_h,
+                "departure_h": plugs.departure_h,
+                "stated_h": _stated(archetype, plugged, chance),
+                "driven_kwh": plugs.driven_kwh,
+                "fresh": np.full(len(plugs.vehicle), plugging.fresh),
+                "away_vehicle": index[away[0]],
+                "away_start_h": away[1],
+                "away_end_h": away[2],
+                "waiting_vehicle": _none(int),
+                "waiting_start_h": _none(),
+                "waiting_end_h": _none(),
+            }
+        )
+    return found
 
 
 def _draw_duty(
@@ -244,7 +275,9 @@ def _draw_duty(
         "vehicle": index[plugged[0]],
         "arrival_h": plugged[1],
         "departure_h": plugged[2],
-        "stated_h": _stated(archetype, plugged, count, n_days, for_stated),
+        "stated_h": _stated(
+            archetype, plugged, _chance_stated(archetype, count, n_days, for_stated)
+        ),
         "driven_kwh": use.driven_kwh,
         "fresh": np.zeros(len(plugged[0]), dtype=bool),
         "away_vehicle": index[trips.vehicle],
@@ -259,24 +292,33 @@ def _draw_duty(
 _FAR_H: Final = 1e6  # more than any hour
 
 
+def _chance_stated(
+    archetype: Archetype, count: int, n_days: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Return the scores of the errors in stated departures, ``[vehicle, half hour]``.
+
+    A number belongs to a vehicle and half hour, so it does not move with other sessions.
+    """
+    bins = int(24 * (WARM_UP_DAYS + n_days + _DAYS_AFTER + 1) / BIN_H)
+    if not archetype.stated_error_h:
+        return np.empty((count, 0), dtype=np.float32)
+    return rng.standard_normal((count, bins), dtype=np.float32)
+
+
 def _stated(
     archetype: Archetype,
     plugged: tuple[np.ndarray, np.ndarray, np.ndarray],
-    count: int,
-    n_days: int,
-    rng: np.random.Generator,
+    normal: np.ndarray,
 ) -> np.ndarray:
     """Return the departures that drivers state: what happens plus an error that goes with the stay.
 
-    Random numbers belong to a vehicle and half hour, so they do not move with other sessions.
+    ``normal`` is of :func:`_chance_stated`.
     """
     vehicle, arrival, departure = plugged
     if not archetype.stated_error_h or not len(vehicle):
         return departure.copy()
-    bins = int(24 * (WARM_UP_DAYS + n_days + _DAYS_AFTER + 1) / BIN_H)
-    normal = rng.standard_normal((count, bins), dtype=np.float32)
     half_hour = ((arrival + 24 * WARM_UP_DAYS) / BIN_H).astype(int)
-    chance = normal[vehicle, np.clip(half_hour, 0, bins - 1)]
+    chance = normal[vehicle, np.clip(half_hour, 0, normal.shape[1] - 1)]
     rank = 2 * np.sin(np.pi * archetype.rank_error_stay / 6)
     stay = ndtri((_ranks(departure - arrival) - 0.5) / len(vehicle))
     score = rank * stay + np.sqrt(1 - rank**2) * chance

@@ -12,7 +12,7 @@ from v2g_feeder.dispatch import fortnight, simulate
 from v2g_feeder.dispatch.draws import over_draws
 from v2g_feeder.fleet import (
     draw_participation,
-    draw_sessions,
+    draw_sessions_at,
     draw_vehicles,
     load_archetype,
     plugged_in_later,
@@ -88,37 +88,40 @@ class Drawn:
         days = settings.calendar.days
         self._months = next(day.months for day in days if day.season == season)
         self._archetypes = [load_archetype(fleet.archetype) for fleet in settings.fleets]
-        self._sessions: dict[float, list[Sessions]] = {}
         self.chance = [
             draw_participation(len(vehicles), self._rng(_CHANCE, draw), n_days=_N_DAYS)
             for draw in settings.draw_numbers
         ]
+        self._plug_ins = list(
+            dict.fromkeys(settings.cases[name].plug_in for _, name in settings.runs)
+        )
+        self._sessions = over_draws(
+            self._drawn,
+            settings.draw_numbers,
+            settings.draws * len(vehicles) * _N_DAYS * 24,
+        )
 
     def _rng(self, stream: int, draw: int) -> np.random.Generator:
         return np.random.default_rng([self._settings.seed, stream, self._number, draw])
 
     def sessions(self, plug_in: float) -> list[Sessions]:
         """Return the sessions of every draw at a rate of plugging in."""
-        if plug_in not in self._sessions:
-            self._sessions[plug_in] = over_draws(
-                lambda draw: self._drawn(draw, plug_in),
-                self._settings.draw_numbers,
-                self._settings.draws * len(self._vehicles) * _N_DAYS * 24,
-            )
-        return self._sessions[plug_in]
+        return [drawn[plug_in] for drawn in self._sessions]
 
-    def _drawn(self, draw: int, plug_in: float) -> Sessions:
-        """Return the sessions of a draw, each plugged in as late as its fleet is."""
-        drawn = draw_sessions(
+    def _drawn(self, draw: int) -> dict[float, Sessions]:
+        """Return the sessions of a draw by rate, each plugged in as late as its fleet is."""
+        drawn = draw_sessions_at(
             self._vehicles,
             self._archetypes,
             self._months,
             self._rng(_SESSIONS, draw),
             n_days=_N_DAYS,
-            plug_in=plug_in,
+            plug_ins=self._plug_ins,
         )
         delay_h = np.array([fleet.plug_in_delay_h for fleet in self._settings.fleets] or [0.0])
-        return plugged_in_later(drawn, delay_h[self._vehicles.fleet]) if delay_h.any() else drawn
+        if delay_h.any():
+            drawn = [plugged_in_later(found, delay_h[self._vehicles.fleet]) for found in drawn]
+        return dict(zip(self._plug_ins, drawn, strict=True))
 
 
 def _over_fortnight(calendar: Calendar, season: str, values: np.ndarray) -> np.ndarray:
