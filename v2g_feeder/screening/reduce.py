@@ -14,7 +14,9 @@ from v2g_feeder.screening.tables import (
     VIOLATION_COLUMNS,
     cap_note,
     fold_hourly,
+    joined,
     keep_worst,
+    labelled,
     sort_rows,
 )
 
@@ -32,7 +34,7 @@ class Reducer:
     """Collects the violations of a study without holding all of them.
 
     Units may come in any order; every result is the same as from all rows at once. At most about
-    twice ``most`` rows are held, 160 bytes each.
+    twice ``most`` rows are held, 90 bytes each: labels are categories.
 
     Parameters
     ----------
@@ -104,7 +106,7 @@ class Reducer:
             return
         rows = pd.DataFrame(
             {
-                name: np.concatenate([part[name] for part in self._waiting])
+                name: labelled(np.concatenate([part[name] for part in self._waiting]))
                 for name in VIOLATION_COLUMNS
             }
         )
@@ -112,6 +114,6 @@ class Reducer:
         self._seen += len(rows)
         self._relief.append(relief_part(rows, self._rating_kva))
         self._hourly = fold_hourly([self._hourly, rows] if len(self._hourly) else [rows])
-        self._kept = pd.concat([self._kept, rows], ignore_index=True) if len(self._kept) else rows
+        self._kept = joined(self._kept, rows) if len(self._kept) else rows
         if len(self._kept) > 2 * self._most:
             self._kept, self._shared = keep_worst(self._kept, self._most, shared=self._shared)

@@ -15,7 +15,7 @@ import pandas as pd
 
 from v2g_feeder.conventions import Criterion, Effect
 from v2g_feeder.screening.compare import excess
-from v2g_feeder.screening.tables import row_codes
+from v2g_feeder.screening.tables import labelled, row_codes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -132,8 +132,12 @@ def relief_part(violations: pd.DataFrame, rating_kva: Mapping[str, float]) -> pd
     case, draw, step) may be concatenated.
     """
     rows = violations[["policy", "case", "draw", "criterion", "step"]].assign(
-        outcome=violations["effect"].map(_OUTCOME).astype(object),
-        place=violations["bus"].where(violations["node"] != "", violations["element"]),
+        outcome=labelled(violations["effect"].map(_OUTCOME).to_numpy(object)),
+        place=np.where(
+            violations["node"] == "",
+            -1 - row_codes(violations, ("element",)),
+            row_codes(violations, ("bus",)),
+        ),
         peak=_amount(violations, rating_kva),
     )
     if rows.empty:
@@ -226,13 +230,12 @@ def _first(codes: np.ndarray) -> np.ndarray:
 def _amount(violations: pd.DataFrame, rating_kva: Mapping[str, float]) -> np.ndarray:
     """Return by how much each row is harm, relief or beyond its limit, at least zero."""
     amount = np.full(len(violations), np.nan)
-    criterion = violations["criterion"].to_numpy(dtype=object)
     compared = ~violations["effect"].isin([Effect.SAME, Effect.NONE]).to_numpy()
     columns = [violations[name].to_numpy(float) for name in ("value", "limit", "reference_value")]
     for name in Criterion:
         if name == Criterion.INVALID:
             continue
-        here = np.flatnonzero(criterion == name)
+        here = np.flatnonzero(violations["criterion"] == name)
         value, limit, reference = (column[here] for column in columns)
         beyond = np.maximum(excess(name, value, limit), 0.0)
         before = np.where(compared[here], np.maximum(excess(name, reference, limit), 0.0), 0.0)

@@ -41,7 +41,11 @@ def printed(table: pd.DataFrame, feeder: FeederStage) -> pd.DataFrame:
     for column in set(_COLUMNS).intersection(shown):
         values = shown[column]
         known = {name: as_written(str(name), feeder.names) for name in values.dropna().unique()}
-        shown[column] = values.map(known).fillna(values)
+
+        def name_of(label: str, known: Mapping[str, str] = known) -> str:
+            return known.get(label, label)  # a category may stand in no row
+
+        shown[column] = values.map(name_of, na_action="ignore")
     return shown
 
 
