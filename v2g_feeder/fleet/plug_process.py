@@ -243,20 +243,15 @@ def _step(
         highest[b] = law.rate[_slot(b)] * BIN_H * plug_in * law.highest_rate
     for car in range(count):
         since = (-cars.idle_h[car], float(normal[0, car, 0]), 0.0)
-        b, chances = 0, uniform[0, car]
+        chances = uniform[0, car]
+        b = _first_below(highest, chances, 0)
         while b < bins:
             begin = max(b * BIN_H, since[0] + MIN_GAP_H)
             length = (b + 1) * BIN_H - begin
-            if length <= 0:
-                b = max(b + 1, int((since[0] + MIN_GAP_H) / BIN_H))
-                continue
-            if chances[b] >= highest[b]:  # saves time
-                b += 1
-                continue
+            rate = law.rate[_slot(b)] * max(length, 0.0) * plug_in
             kwh, _ = _by_now(cars, law, car, begin + length / 2, since)
-            rate = law.rate[_slot(b)] * length * plug_in
             if chances[b] >= _chance(cars, law, car, rate, kwh):
-                b += 1
+                b = _first_below(highest, chances, b + 1)
                 continue
             arrival_h = begin + length * uniform[1, car, b]
             kwh, rest = _by_now(cars, law, car, arrival_h, since)
@@ -278,8 +273,18 @@ def _step(
             rows[4, found] = arrival_h - since[0]
             found += 1
             since = (arrival_h + stay_h, float(normal[0, car, b]), since[2] + kwh)
-            b = max(b, int((since[0] + MIN_GAP_H) / BIN_H))
+            b = _first_below(highest, chances, max(b, int((since[0] + MIN_GAP_H) / BIN_H)))
     return rows[:, :found].copy()
+
+
+@lean
+def _first_below(
+    highest: np.ndarray, chances: np.ndarray, b: int
+) -> int:  # pragma: no cover - compiled
+    """Return the first bin from ``b`` on in which a vehicle may plug in, or their number."""
+    while b < len(highest) and chances[b] >= highest[b]:
+        b += 1
+    return b
 
 
 @lean

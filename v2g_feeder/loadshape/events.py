@@ -38,23 +38,25 @@ def event_days(dispatch: Dispatch, programme: Programme) -> pd.DataFrame:
         return pd.DataFrame()
     days = round(dispatch.kw.shape[2] * dispatch.step_hours / 24)
     windows = event.windows(days, dispatch.step_minutes)
-    rows = []
-    for first, last in windows:
+    if not len(windows):
+        return pd.DataFrame()
+    held, mean = np.empty((2, len(windows), len(dispatch.kw)))
+    for number, (first, last) in enumerate(windows):
         asked = programme.aggregator.envelope(last - first, dispatch.step_hours) >= _FULL
         inside = np.maximum(-dispatch.kw[:, :, first:last], 0.0).sum(axis=1)
-        held = inside[:, asked] if asked.any() else inside
-        rows.append(
-            pd.DataFrame(
-                {
-                    "draw": np.arange(len(inside)),
-                    "day": int(first * dispatch.step_hours // 24),
-                    "request_kw": event.request_kw,
-                    "held_kw": held.min(axis=1),
-                    "mean_kw": inside.mean(axis=1),
-                }
-            )
-        )
-    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
+        held[number] = (inside[:, asked] if asked.any() else inside).min(axis=1)
+        mean[number] = inside.mean(axis=1)
+    return pd.DataFrame(
+        {
+            "draw": np.tile(np.arange(held.shape[1]), len(windows)),
+            "day": np.repeat(
+                (windows[:, 0] * dispatch.step_hours // 24).astype(int), held.shape[1]
+            ),
+            "request_kw": event.request_kw,
+            "held_kw": held.ravel(),
+            "mean_kw": mean.ravel(),
+        }
+    )
 
 
 def held_in(held_kw: np.ndarray, share: float = 0.95) -> float:
