@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,11 +19,14 @@ from v2g_feeder.cli.shown import (
     shown_run,
     workers_option,
 )
+from v2g_feeder.workers import default_workers, worker_pool
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
     from v2g_feeder.study.many import Row
+    from v2g_feeder.workers import WorkerPool
 
 __all__ = ["study"]
 
@@ -69,15 +73,15 @@ def study(
     all is printed and written as summary.csv. One that fails does not stop the others; the exit
     code is that of the worst.
     """
-    from v2g_feeder.study.config import load_study
-    from v2g_feeder.study.many import exit_code_of, named_files, run_many, worst
-    from v2g_feeder.study.run import run_study
-
-    named = named_files(files)
     load: dict[str, Any] = {"allowed": allowed, "seed": seed}
-    if len(named) > 1:
-        parent = out or Path("results")
-        with shown_run(hidden=quiet or as_json) as given:
+    with _begun(files, workers) as begun, shown_run(hidden=quiet or as_json) as given:
+        from v2g_feeder.study.config import load_study
+        from v2g_feeder.study.many import exit_code_of, named_files, run_many, worst
+        from v2g_feeder.study.run import run_study
+
+        named = named_files(files)
+        if len(named) > 1:
+            parent = out or Path("results")
             rows = run_many(
                 named,
                 parent,
@@ -88,24 +92,29 @@ def study(
                     _told(number, len(named), file, given) | {"workers": workers}
                 ),
             )
+        else:
+            checked = load_study(named[0], **load)
+            folder = out or Path("results") / checked.content.name
+            summary = run_study(
+                checked, folder, workers=begun, overwrite=overwrite, resume=resume, **given
+            )
+    if len(named) > 1:
         _print_many(rows, parent, as_json=as_json)
         ctx.exit(worst(rows))
-    checked = load_study(named[0], **load)
-    folder = out or Path("results") / checked.content.name
-    with shown_run(hidden=quiet or as_json) as given:
-        summary = run_study(
-            checked,
-            folder,
-            workers=workers,
-            overwrite=overwrite,
-            resume=resume,
-            **given,
-        )
     if as_json:
         show_json(folder, summary)
     else:
         _print(summary, folder)
     ctx.exit(exit_code_of(summary))
+
+
+def _begun(
+    files: Sequence[Path], workers: int | None
+) -> AbstractContextManager[WorkerPool | int | None]:
+    """Return the workers of a single study, which begin while this process still imports."""
+    if len(files) > 1 or not files[0].is_file():
+        return nullcontext(workers)
+    return worker_pool(workers or default_workers(), "v2g_feeder.study.run")
 
 
 def _told(number: int, total: int, file: Path, given: dict[str, Any]) -> dict[str, Any]:

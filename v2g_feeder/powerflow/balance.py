@@ -126,8 +126,8 @@ def regulator_bands(
         kv, _, delta, _ = unit["windings"][control.winding - 1]
         rated = kv * 1e3 / (1.0 if unit["phases"] == 1 or delta else np.sqrt(3.0))
         phases = set(phase_letters(feeder.nodes, element.nodes[0]))
-        mine = [set(str(phase)) <= phases for phase in voltages["phase"]]
-        near = voltages["bus"].isin(element.buses).to_numpy() & np.array(mine, bool)
+        near = np.flatnonzero(voltages["bus"].isin(element.buses))
+        mine = [int(row) for row in near if set(str(voltages["phase"].iloc[row])) <= phases]
         band = control.band * control.ptratio / rated
-        rows += [(element.name, int(row), band) for row in np.flatnonzero(near)]
+        rows += [(element.name, row, band) for row in mine]
     return pd.DataFrame(rows, columns=["element", "row", "band_pu"])

@@ -175,7 +175,8 @@ def make_probe(
     reverse_limits_kw
         Largest reverse flow allowed by element name (``head`` for the feeder head), in kW.
     """
-    series = [element for element in engine.series_elements() if element.enabled]
+    whole = engine.series_elements()
+    series = [element for element in whole if element.enabled]
     volts = _voltage_points(feeder)
     ratings = {row["name"]: row for row in engine.transformers()}
     table = feeder.elements
@@ -215,18 +216,18 @@ def make_probe(
         flow_node=flow_node,
         flow_amp=flow_amp,
         flow_start=flow_start,
-        all_node=_all_nodes(engine),
+        all_node=_all_nodes(whole, engine.conductor_count()),
         balance=balance,
     )
 
 
-def _all_nodes(engine: Engine) -> np.ndarray:
+def _all_nodes(elements: Sequence[SeriesElement], conductors: int) -> np.ndarray:
     """Return the node of every conductor of every terminal; ground is -1."""
     found: list[int] = []
-    for element in engine.series_elements():
+    for element in elements:
         found += [-1] * (element.offset - len(found))
         found += [node for terminal in element.nodes for node in terminal]
-    found += [-1] * (engine.conductor_count() - len(found))
+    found += [-1] * (conductors - len(found))
     return np.array(found, dtype=int)
 
 
@@ -342,18 +343,22 @@ def _flow_index(
 def _element_table(places: Sequence[tuple[SeriesElement, Any]], feeder: Feeder) -> pd.DataFrame:
     """Return the screened elements with rating and basis."""
     rows = []
+    wiring, phase, kv = (
+        dict(zip(feeder.buses.index, feeder.buses[name], strict=True))
+        for name in ("wiring", "phase", "kv_base_ln")
+    )
     for element, row in places:
         terminal = element.buses.index(row.bus1)
         by_amps = element.name.lower().split(".", 1)[0] in {"line", "reactor"}
-        split = feeder.buses.loc[row.bus1, "wiring"] == Wiring.SPLIT_PHASE
+        split = wiring[row.bus1] == Wiring.SPLIT_PHASE
         phases = sum(node >= 0 for node in element.nodes[terminal])
-        by_line = row.rating_a * float(feeder.buses.loc[row.bus1, "kv_base_ln"]) * phases
+        by_line = row.rating_a * float(kv[row.bus1]) * phases
         rows.append(
             {
                 "element": element.name,
                 "kind": row.kind,
                 "bus": row.bus1,
-                "phase": feeder.buses.loc[row.bus1, "phase"]
+                "phase": phase[row.bus1]
                 if split
                 else phase_letters(feeder.nodes, element.nodes[terminal]),
                 "basis": "normal amps" if by_amps else "nameplate kVA",

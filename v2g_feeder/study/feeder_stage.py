@@ -136,7 +136,7 @@ def prepare_feeder(study: Study) -> FeederStage:
     Screen(runner.probe.observed, study.limits)  # raises for limits where nothing is watched
     notes = [*base.notes]
     began = time.perf_counter()
-    head = _solve_base(runner, study)
+    head = _first_base(runner, study)
     step_s = (time.perf_counter() - began) / len(head)
     if base.measured is not None:
         head = _match_head(runner, study, head, notes)
@@ -229,6 +229,21 @@ def _solve_base(runner: Runner, study: Study, days: list[int] | None = None) -> 
             )
         )
     return pd.concat(parts)
+
+
+def _first_base(runner: Runner, study: Study) -> pd.DataFrame:
+    """Return the base case before calibration; where a peak is asked for, of the peak's day alone.
+
+    That is the day of the highest load, losses left out; all days if it has invalid steps.
+    """
+    base, loads = runner.circuit.base_load, runner.feeder.loads
+    if study.content.base_load.head_peak_kw is None or base.measured is not None:
+        return _solve_base(runner, study)
+    rows = loads["name"].map(base.shape_of)
+    by_shape = loads["kw"].groupby(rows).sum().reindex(range(len(base.p)), fill_value=0.0)
+    top = int(np.argmax(by_shape.to_numpy() @ base.p))
+    head = _solve_base(runner, study, [top // study.calendar.steps_per_day])
+    return head if (head["reason"] <= Reason.FLAGGED).all() else _solve_base(runner, study)
 
 
 def _scale_to_peak(

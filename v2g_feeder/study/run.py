@@ -27,14 +27,13 @@ from v2g_feeder.study.pilot_figures import pilot_tables
 from v2g_feeder.study.power_flow import DEADLINE_S, solve_study
 from v2g_feeder.study.protection import screen_study
 from v2g_feeder.study.ramp import what_the_feeder_takes
-from v2g_feeder.workers import default_workers, run_alone, worker_pool
+from v2g_feeder.workers import WorkerPool, default_workers, run_alone, worker_pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from v2g_feeder.powerflow.opendss import Circuit
     from v2g_feeder.study.config import Study
-    from v2g_feeder.workers import WorkerPool
 
     Tell = Callable[[str, int, int], None]
 
@@ -51,7 +50,7 @@ def run_study(
     study: Study,
     out: Path,
     *,
-    workers: int | None = None,
+    workers: WorkerPool | int | None = None,
     overwrite: bool = False,
     resume: bool = False,
     progress: Tell | None = None,
@@ -67,7 +66,8 @@ def run_study(
     out
         Result folder; must not exist, be empty, or hold an earlier result with ``overwrite``.
     workers
-        Worker processes; default the processors at hand. The result does not depend on it.
+        Number of worker processes, by default the processors at hand, or those of
+        :func:`~v2g_feeder.workers.worker_pool`. The result does not depend on it.
     overwrite
         Replace an earlier result.
     resume
@@ -91,8 +91,19 @@ def run_study(
         Before anything is written, if the study cannot be run, or the run to go on with had other
         inputs.
     """
-    workers = workers or default_workers()
-    with worker_pool(workers, "v2g_feeder.study.units") as pool, ThreadPoolExecutor(1) as aside:
+    if not isinstance(workers, WorkerPool):
+        with worker_pool(workers or default_workers(), "v2g_feeder.study.run") as pool:
+            return run_study(
+                study,
+                out,
+                workers=pool,
+                overwrite=overwrite,
+                resume=resume,
+                progress=progress,
+                notice=notice,
+                command=command,
+            )
+    with ThreadPoolExecutor(1) as aside:
         aside.submit(import_module, "v2g_feeder.study.write")  # matplotlib, beside the feeder
         tell, feeder = begin(
             study,
@@ -101,18 +112,18 @@ def run_study(
             progress=progress,
             notice=notice,
             resume=resume,
-            workers=pool,
+            workers=workers,
         )
         tell("fleet", 0, 1)
         placed = placed_fleet(study, feeder)
-        ramp = what_the_feeder_takes(study, feeder, placed, pool)  # beside the fleet
+        ramp = what_the_feeder_takes(study, feeder, placed, workers)  # beside the fleet
         fleet = prepare_fleet(study, feeder, placed)
-        protection = screen_study(study, feeder, placed, pool)
+        protection = screen_study(study, feeder, placed, workers)
         pilot = pilot_tables(study, feeder, fleet, ramp())
         units_folder = working_folder(out, inputs_of(study, feeder), resume=resume)
         circuit = _with_chargers(study, feeder, placed)
         folders = out, units_folder
-        reduced, use = solve_study(study, feeder, fleet, circuit, folders, pool, tell)
+        reduced, use = solve_study(study, feeder, fleet, circuit, folders, workers, tell)
     from v2g_feeder.study.write import write_results  # noqa: PLC0415  # reports import matplotlib
 
     tell("report", 0, 1)
@@ -123,7 +134,7 @@ def run_study(
         reduced,
         use,
         out,
-        workers=workers,
+        workers=workers.workers,
         command=command,
         protection=protection,
         pilot=pilot,
