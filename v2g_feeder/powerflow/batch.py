@@ -47,7 +47,7 @@ from v2g_feeder.powerflow.readings import (
     read_voltages,
 )
 from v2g_feeder.powerflow.response import Chargers, Response
-from v2g_feeder.powerflow.rows import WIDTH
+from v2g_feeder.powerflow.rows import WIDTH, aligned
 from v2g_feeder.powerflow.solution import Reason
 from v2g_feeder.powerflow.spots import no_spots
 
@@ -296,7 +296,7 @@ class BatchSolver:
         whole = {"status", "iterations"}
         work = Work(
             **{
-                name: np.zeros((*shapes.get(name, ()), WIDTH), np.int64 if name in whole else float)
+                name: aligned(*shapes.get(name, ()), kind=np.int64 if name in whole else float)
                 for name in Work._fields
                 if name != "spots"
             },
@@ -364,7 +364,7 @@ class BatchSolver:
         bench: Bench,
         going: np.ndarray,
         *,
-        settle: bool,
+        settle: bool | np.ndarray,
         hour: np.ndarray,
         enough: int = WIDTH,
     ) -> np.ndarray:
@@ -376,7 +376,9 @@ class BatchSolver:
             As of :meth:`solve`.
         going
             States that :meth:`begin` has prepared and that are not done, ``[state]``.
-        settle, hour
+        settle
+            Whether regulators and banks move, of all states or ``[state]``.
+        hour
             As of :meth:`solve`.
         enough
             Number of states that are waited for; all where chargers follow curves.
@@ -396,12 +398,10 @@ class BatchSolver:
                 off = response.settle(own.settled, partial(self._flow, work))
                 bench.off_curve[~own.settled] = off[~own.settled]
                 bench.curtailed_kw[going] = response.follow.curtailed_kw[going]
-            if settle:
-                sample(self._regulators, self._banks, work, own, hour)
-                endless |= bench.rounds.endless(own)
-                own.settled[endless] = True
-            else:
-                own.settled[:] = True
+            own.settled[:] |= np.logical_not(settle)
+            sample(self._regulators, self._banks, work, own, hour)
+            endless |= bench.rounds.endless(own)
+            own.settled[endless] = True
             done = np.asarray(own.settled & going)
             if done.sum() >= least:
                 own.settled[endless] = False

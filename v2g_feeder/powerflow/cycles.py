@@ -35,11 +35,14 @@ class Rounds:
 
     def endless(self, own: ControlWork) -> np.ndarray:
         """Take in a round of the states that move; return which will never rest, ``[state]``."""
-        parts = [array for name, array in own._asdict().items() if name != "settled"]
-        stand = np.round(np.concatenate(parts), _DECIMALS) + 0.0  # no sign of a zero
         found = np.zeros(WIDTH, bool)
-        for state in np.flatnonzero(~own.settled):
-            one, seen = stand[:, state].tobytes(), self._seen[state]
+        moving = np.flatnonzero(~own.settled)
+        if not len(moving):
+            return found
+        parts = [array[:, moving] for name, array in own._asdict().items() if name != "settled"]
+        stand = np.round(np.concatenate(parts), _DECIMALS) + 0.0  # no sign of a zero
+        for state, column in zip(moving, stand.T, strict=True):
+            one, seen = column.tobytes(), self._seen[state]
             found[state] = one in seen
             seen.add(one)
             found[state] |= len(seen) >= _MOST

@@ -1,59 +1,147 @@
 """Days of signed kW on the batch engine: the same units as the OpenDSS runner's, many at a time.
 
-Units of a day stand side by side as the states of a block and go through the steps together, each
-with its own taps and its own voltages carried from step to step, as :class:`.opendss.Runner` does
-with one.
+Units of a day stand side by side as the states of a block, each with its own taps and its own
+voltages carried from solution to solution, as :class:`.opendss.Runner` does with one. Each goes at
+its own pace: a state whose controls have come to rest goes on to what its unit is to solve next, or
+to the next unit, while others take another round.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from v2g_feeder.powerflow.batch import BatchSolver, Bench
+from v2g_feeder.powerflow.batch import BatchSolver
 from v2g_feeder.powerflow.chargers import MIN_EXPORT_KW
 from v2g_feeder.powerflow.controls import read_controls
 from v2g_feeder.powerflow.generation import read_generation
 from v2g_feeder.powerflow.loads import injections, load_table
-from v2g_feeder.powerflow.mixing import CONVERGED
 from v2g_feeder.powerflow.network import read_network
 from v2g_feeder.powerflow.opendss import EV_NAME
+from v2g_feeder.powerflow.readings import hand_out
 from v2g_feeder.powerflow.rows import WIDTH
-from v2g_feeder.powerflow.solution import Reason, Solution, SuddenKind, with_curves
+from v2g_feeder.powerflow.solution import Reason, Solution, SuddenKind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator
 
-    from v2g_feeder.powerflow.batch import Block
+    from v2g_feeder.powerflow.batch import Bench, Block
     from v2g_feeder.powerflow.opendss import Runner
 
 __all__ = ["BatchRunner"]
 
 
-@dataclass(frozen=True)
-class _Held:
-    """What a bench held at one moment: voltages, taps, banks and regulators' directions."""
+_READ: Final = (
+    "v_pu", "loading_pct", "flow_kw", "taps", "line_unbalance_pct", "sequence_unbalance_pct",
+    "head_amps", "closed",
+)  # fmt: skip
+_READ_WHOLE: Final = ("head_kvar", "losses_kw", "reason", "curtailed_kw")
+_OF_CURVES: Final = ("curtailed_kw", "charger_kw", "charger_kvar")
 
-    re: np.ndarray
-    im: np.ndarray
-    taps: np.ndarray
-    closed: np.ndarray
-    mode: np.ndarray
 
-    @classmethod
-    def of(cls, bench: Bench, state: int) -> _Held:
-        """Keep one state of a bench."""
-        work, own = bench.work, bench.controls
-        arrays = (work.re, work.im, own.taps, own.closed, own.mode)
-        return cls(*(array[:, [state]].copy() for array in arrays))
+class _Solve(NamedTuple):
+    """What a state solves: a step of a unit, or what can follow it at once, taps as they are."""
 
-    def into(self, bench: Bench) -> None:
-        """Put what was held into every state of a bench."""
-        work, own = bench.work, bench.controls
-        work.re[:], work.im[:] = self.re, self.im
-        own.taps[:], own.closed[:], own.mode[:] = self.taps, self.closed, self.mode
+    unit: int
+    step: int
+    kw: np.ndarray
+    sudden: bool
+
+
+class _Day:
+    """Units of a day, and what has been found of them.
+
+    Parameters
+    ----------
+    kw
+        ``[unit, point, step]``.
+    sudden
+        Units of which sudden steps are solved too, ``[unit]``.
+    """
+
+    def __init__(self, kw: np.ndarray, sudden: np.ndarray) -> None:
+        self._kw, self.sudden = kw + 0.0, sudden  # no sign of a zero
+        self._exporting = np.asarray((kw < -MIN_EXPORT_KW).any(axis=1))
+        self._found: dict[str, np.ndarray] = {}
+        self._changes: list[list[tuple[int, SuddenKind, np.ndarray]]] = [[] for _ in kw]
+        self._v_pu = np.zeros((0, WIDTH))
+
+    def turns(self, units: Iterator[int], state: int) -> Iterator[_Solve]:
+        """Yield what a state is to solve next, once the last has been taken in."""
+        for unit in units:
+            for step, kw in enumerate(self._kw[unit].T):
+                yield _Solve(unit, step, kw, sudden=False)
+                if not self.sudden[unit] or self._found["reason"][unit, step] > Reason.FLAGGED:
+                    continue
+                before = self._v_pu[:, state].copy()
+                for at, kind, power in self._follows(unit, step):
+                    yield _Solve(unit, step, power, sudden=True)
+                    change = (self._v_pu[:, state] - before).astype(np.float32)
+                    self._changes[unit].append((at, kind, change))
+
+    def _follows(self, unit: int, step: int) -> Iterator[tuple[int, SuddenKind, np.ndarray]]:
+        """Yield sudden changes from a step: where it is counted, kind, power that remains."""
+        kw, exporting = self._kw[unit], self._exporting[unit]
+        if exporting[step]:
+            yield step, SuddenKind.ALL_EXPORT_LOST, np.maximum(kw[:, step], 0.0)
+        if step + 1 < kw.shape[1] and exporting[step] != exporting[step + 1]:
+            starts = exporting[step + 1]
+            kind = SuddenKind.EVENT_START if starts else SuddenKind.EVENT_END
+            yield step + 1, kind, kw[:, step + 1]
+
+    def take(self, block: Block, bench: Bench, solved: dict[int, _Solve], points: slice) -> None:
+        """Take in what states have solved.
+
+        Parameters
+        ----------
+        block, bench
+            As read, and of what.
+        solved
+            By state.
+        points
+            Rows of the connection points.
+        """
+        steps_of = [(s, one.unit, one.step) for s, one in solved.items() if not one.sudden]
+        states, units, steps = np.array(steps_of, int).reshape(-1, 3).T
+        values = {name: getattr(block, name) for name in _READ}
+        values |= {"charger_kw": bench.work.kw[points], "charger_kvar": bench.work.kvar[points]}
+        for name, array in values.items():
+            hand_out(array, states, units, steps, self._array(name, len(array)))
+        for name in _READ_WHOLE:
+            self._array(name)[units, steps] = getattr(block, name)[states]
+        self._v_pu = block.v_pu
+        self._v_pu[:, bench.off_curve] = np.nan
+
+    def _array(self, name: str, *places: int) -> np.ndarray:
+        """Return what is found of all units by step, ``[unit, step, place]``."""
+        if name not in self._found:
+            units, _, steps = self._kw.shape
+            kind = np.uint8 if name == "reason" else np.float32
+            self._found[name] = np.empty((units, steps, *places), kind)
+        return self._found[name]
+
+    def solutions(self, *, curves: bool) -> list[Solution]:
+        """Return what was found of each unit; of chargers where they follow curves."""
+        return [self._solution(unit, curves=curves) for unit in range(len(self._kw))]
+
+    def _solution(self, unit: int, *, curves: bool) -> Solution:
+        """Return what was found of a unit."""
+        values = {name: array[unit] for name, array in self._found.items()}
+        closed, changes = values.pop("closed"), self._changes[unit]
+        if not curves:
+            for name in _OF_CURVES:
+                del values[name]
+        return Solution(
+            **values,
+            head_kw=values["flow_kw"][:, 0].copy(),
+            capacitor_steps=closed.astype(np.int16),
+            sudden_step=np.array([at for at, _, _ in changes], np.int16),
+            sudden_kind=np.array([kind for _, kind, _ in changes], np.uint8),
+            sudden_pu=np.array([change for _, _, change in changes], np.float32).reshape(
+                -1, values["v_pu"].shape[1]
+            ),
+        )
 
 
 class BatchRunner:
@@ -98,7 +186,7 @@ class BatchRunner:
         self._base_rows, self._point_rows = slice(rows), slice(rows, owned)
         self._own_rows = slice(owned, count)
         self._bench = self.solver.bench()
-        self._settled: dict[int, _Held] = {}
+        self._settled: dict[int, list[np.ndarray]] = {}
 
     def run(
         self, first_step: int, kw: np.ndarray, *, sudden: np.ndarray | None = None
@@ -119,142 +207,60 @@ class BatchRunner:
         list of Solution
             In the order of the units; as of :meth:`.opendss.Runner.run`.
         """
-        sudden = np.zeros(len(kw), bool) if sudden is None else sudden
-        found = []
-        for first in range(0, len(kw), WIDTH):
-            part = slice(first, first + WIDTH)
-            found += self._units(first_step, kw[part], sudden[part])
-        return found
-
-    def _units(self, first_step: int, kw: np.ndarray, sudden: np.ndarray) -> list[Solution]:
-        """Solve one day of up to ``WIDTH`` units."""
-        bench, count, steps = self._bench, len(kw), self.circuit.steps_per_day
-        filled = kw[np.minimum(np.arange(WIDTH), count - 1)].transpose(2, 1, 0)
-        exporting = np.asarray((filled < -MIN_EXPORT_KW).any(axis=1))
-        wants = np.append(sudden, np.zeros(WIDTH - count, bool))
-        self._day(first_step).into(bench)
-        blocks: list[Block] = []
-        given: list[np.ndarray] = []
-        changes: list[list[tuple[int, SuddenKind, np.ndarray]]] = [[] for _ in range(count)]
-        for step in range(steps):
-            self._put(first_step + step, filled[step])
-            self.solver.solve(bench, settle=True, hour=self._hour(step))
+        bench, begins = self._bench, self._begins(first_step)
+        day = _Day(kw, np.zeros(len(kw), bool) if sudden is None else sudden)
+        units = iter(np.argsort(~day.sudden, kind="stable").tolist())  # the longest first
+        turns = [day.turns(units, state) for state in range(WIDTH)]
+        now: dict[int, _Solve] = {}
+        going, done = np.zeros(WIDTH, bool), np.ones(WIDTH, bool)
+        hour, settle = np.zeros(WIDTH), np.ones(WIDTH, bool)
+        while True:
+            for state in np.flatnonzero(done).tolist():
+                one = next(turns[state], None)
+                going[state] = one is not None
+                if one is None:
+                    continue
+                if one.step == 0 and not one.sudden:
+                    for array, held in zip(_carried(bench), begins, strict=True):
+                        array[:, state] = held
+                now[state], settle[state], hour[state] = one, not one.sudden, self._hour(one.step)
+                self._put(bench, state, first_step + one.step, one.kw)
+            if not going.any():
+                return day.solutions(curves=self.circuit.chargers.enabled)
+            self.solver.begin(bench, done & going)
+            done = self.solver.advance(bench, going, settle=settle, hour=hour, enough=1)
             block = self.solver.read(bench)
-            blocks.append(block)
-            given.append(np.stack([bench.work.kw[self._point_rows, :count],
-                                   bench.work.kvar[self._point_rows, :count]]))  # fmt: skip
-            ready = np.asarray(wants & (block.reason <= Reason.FLAGGED))
-            if ready.any():
-                self._sudden(first_step, step, filled, exporting, ready, block, changes)
-        found = _solutions(blocks, changes)
-        if not self.circuit.chargers.enabled:
-            return found
-        curtailed = np.array([block.curtailed_kw for block in blocks])
-        power = np.array(given)  # [step, 2, point, unit]
-        return [
-            with_curves(one, curtailed[:, unit], power[..., unit]) for unit, one in enumerate(found)
-        ]
+            day.take(
+                block, bench, {s: now[s] for s in np.flatnonzero(done).tolist()}, self._point_rows
+            )
 
-    def _day(self, first_step: int) -> _Held:
-        """Return the state in which a day's units begin: its first step settled without EVs."""
+    def _begins(self, first_step: int) -> list[np.ndarray]:
+        """Return what a day's units begin with: its first step settled without EVs."""
         if first_step not in self._settled:
-            bench = self.solver.bench()
-            self._put(first_step, np.zeros((len(self.circuit.points), WIDTH)), bench)
-            self.solver.solve(bench, settle=True, hour=self._hour(0))
-            self._settled[first_step] = _Held.of(bench, 0)
+            bench, nothing = self.solver.bench(), np.zeros(len(self.circuit.points))
+            for state in range(WIDTH):
+                self._put(bench, state, first_step, nothing)
+            self.solver.solve(bench, settle=True, hour=np.full(WIDTH, self._hour(0)))
+            self._settled[first_step] = [array[:, 0].copy() for array in _carried(bench)]
         return self._settled[first_step]
 
-    def _put(self, step: int, kw: np.ndarray, bench: Bench | None = None) -> None:
-        """Give a bench the base load of a step and the power of the points, ``[point, state]``."""
-        work = (bench or self._bench).work
-        base, own, at = self.circuit.base_load, self.generation, step % self.circuit.steps_per_day
+    def _put(self, bench: Bench, state: int, step: int, kw: np.ndarray) -> None:
+        """Give a state the base load of a step and the power of the points."""
+        work, base, own = bench.work, self.circuit.base_load, self.generation
+        at = step % self.circuit.steps_per_day
         for rows, values in (
-            (self._base_rows, (base.p[:, step, None], base.q[:, step, None])),
+            (self._base_rows, (base.p[:, step], base.q[:, step])),
             (self._point_rows, (kw, 0.0)),
-            (self._own_rows, (own.kw[:, at, None], own.kvar[:, at, None])),
+            (self._own_rows, (own.kw[:, at], own.kvar[:, at])),
         ):
-            work.kw[rows], work.kvar[rows] = values
+            work.kw[rows, state], work.kvar[rows, state] = values
 
-    def _hour(self, step: int) -> np.ndarray:
+    def _hour(self, step: int) -> float:
         """Return the time at which OpenDSS solves a step, in hours of the day up to 24."""
-        return np.full(WIDTH, ((step + 1) * self.circuit.step_hours - 1e-9) % 24.0 + 1e-9)
-
-    def _sudden(
-        self,
-        first_step: int,
-        step: int,
-        kw: np.ndarray,
-        exporting: np.ndarray,
-        ready: np.ndarray,
-        before: Block,
-        changes: list[list[tuple[int, SuddenKind, np.ndarray]]],
-    ) -> None:
-        """Solve what can follow a step at once, taps as they are, for the units that are ready."""
-        lost = ready & exporting[step]
-        wanted = [(lost, step, np.maximum(kw[step], 0.0), SuddenKind.ALL_EXPORT_LOST)]
-        if step + 1 < len(kw):
-            turned = ready & (exporting[step] != exporting[step + 1])
-            for mine, kind in (
-                (turned & exporting[step + 1], SuddenKind.EVENT_START),
-                (turned & ~exporting[step + 1], SuddenKind.EVENT_END),
-            ):
-                wanted.append((mine, step + 1, kw[step + 1], kind))
-        for mine, at, power, kind in wanted:
-            if not mine.any():
-                continue
-            self._put(first_step + step, power)
-            self.solver.solve(self._bench, settle=False, hour=self._hour(step), idle=~mine)
-            after = self.solver.voltages(self._bench)
-            lost = (self._bench.work.status != CONVERGED) | self._bench.off_curve
-            after[:, lost] = np.nan
-            for unit in np.flatnonzero(mine[: len(changes)]):
-                change = (after[:, unit] - before.v_pu[:, unit]).astype(np.float32)
-                changes[unit].append((at, kind, change))
+        return float(((step + 1) * self.circuit.step_hours - 1e-9) % 24.0 + 1e-9)
 
 
-_READ: Final = (
-    "v_pu",
-    "loading_pct",
-    "flow_kw",
-    "head_kvar",
-    "losses_kw",
-    "taps",
-    "line_unbalance_pct",
-    "sequence_unbalance_pct",
-    "head_amps",
-    "closed",
-    "reason",
-)
-
-
-def _solutions(
-    blocks: Sequence[Block], changes: Sequence[Sequence[tuple[int, SuddenKind, np.ndarray]]]
-) -> list[Solution]:
-    """Return the steps of each unit, from blocks with a state a unit."""
-    by_unit = {name: _by_unit([getattr(block, name) for block in blocks]) for name in _READ}
-    nodes = by_unit["v_pu"].shape[-1]
-    found = []
-    for unit, mine in enumerate(changes):
-        values = {name: array[unit] for name, array in by_unit.items()}
-        closed = values.pop("closed")
-        found.append(
-            Solution(
-                **values | {"reason": values["reason"].astype(np.uint8)},
-                head_kw=values["flow_kw"][:, 0].copy(),
-                capacitor_steps=closed.astype(np.int16),
-                sudden_step=np.array([at for at, _, _ in mine], np.int16),
-                sudden_kind=np.array([kind for _, kind, _ in mine], np.uint8),
-                sudden_pu=np.array([change for _, _, change in mine], np.float32).reshape(
-                    -1, nodes
-                ),
-            )
-        )
-    return found
-
-
-def _by_unit(steps: Sequence[np.ndarray]) -> np.ndarray:
-    """Return values ``[..., state]`` of each step as ``[state, step, ...]`` in single precision."""
-    values = np.empty((steps[0].shape[-1], len(steps), *steps[0].shape[:-1]), np.float32)
-    for number, step in enumerate(steps):
-        values[:, number] = np.moveaxis(step, -1, 0)
-    return values
+def _carried(bench: Bench) -> tuple[np.ndarray, ...]:
+    """Return what a state carries on: voltages, taps, banks and regulators' directions."""
+    work, own = bench.work, bench.controls
+    return work.re, work.im, own.taps, own.closed, own.mode

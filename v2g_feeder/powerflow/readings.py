@@ -36,6 +36,7 @@ __all__ = [
     "Check",
     "Places",
     "Rows",
+    "hand_out",
     "judge",
     "load_check",
     "places",
@@ -314,6 +315,26 @@ def read_unbalance(
         positive = row_sqrt((x - v) * (x - v) + (y + u) * (y + u))
         negative = row_sqrt((x + v) * (x + v) + (y - u) * (y - u))
         put_row(sequence_pct, k, negative * 100.0 / larger(row_of(_TINY), positive))
+
+
+@compiled
+def hand_out(
+    values: np.ndarray, states: np.ndarray, units: np.ndarray, steps: np.ndarray, found: np.ndarray
+) -> None:
+    """Write ``[place, state]`` of some states to where their units' steps are kept.
+
+    Parameters
+    ----------
+    values
+        As read.
+    states, units, steps
+        Which states, and what they have solved.
+    found
+        Written, ``[unit, step, place]``.
+    """
+    for k in range(len(values)):
+        for n in range(len(states)):
+            found[units[n], steps[n], k] = values[k, states[n]]
 
 
 class Check(NamedTuple):
