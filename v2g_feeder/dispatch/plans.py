@@ -105,8 +105,10 @@ def _level(cap: Floats, need: float, load: Floats) -> Floats:
 
     Newton on a piecewise linear function, bisection where that leaves the bracket.
     """
-    used = cap > 0.0
-    low, high = load[used].min(), (load[used] + cap[used]).max()
+    low, high = np.inf, -np.inf
+    for k in range(len(cap)):
+        if cap[k] > 0.0:
+            low, high = min(low, load[k]), max(high, load[k] + cap[k])
     level = 0.5 * (low + high)
     for _ in range(_MAX_ITERATIONS):
         filled, slope = _filled(level, cap, load)

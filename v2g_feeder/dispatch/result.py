@@ -78,14 +78,17 @@ class Dispatch:
 
 
 def stays_table(
-    runs: Sequence[tuple[Stays, State]], target_kwh: np.ndarray, step_hours: float
+    runs: Sequence[tuple[Stays, State]],
+    sessions_by_draw: Sequence[Sessions],
+    target_kwh: np.ndarray,
+    step_hours: float,
 ) -> pd.DataFrame:
     """Return one row a session of all draws, with its energy at departure.
 
     Parameters
     ----------
-    runs
-        Stays and state, one pair a draw.
+    runs, sessions_by_draw
+        Stays and state, one pair a draw, and the sessions whose ``by_start`` the stays are in.
     target_kwh
         Departure target, ``[vehicle]``.
     step_hours
@@ -94,36 +97,36 @@ def stays_table(
     columns: dict[str, list[np.ndarray]] = {
         name: [] for name in ("draw", *_COLUMNS, *_AT_DEPARTURE)
     }
-    for draw, (stays, state) in enumerate(runs):
+    for draw, ((stays, state), sessions) in enumerate(zip(runs, sessions_by_draw, strict=True)):
         last = state.soe_kwh.shape[1] - 1
         step = np.ceil(stays.departure_h / step_hours - 1e-9).astype(int)
         ended = stays.departure_h <= last * step_hours + 1e-9
         left = state.soe_kwh[stays.vehicle, np.minimum(step, last)]
         target = target_kwh[stays.vehicle]
-        found = {name: getattr(stays, name) for name in _COLUMNS} | {
+        found = {name: getattr(stays, field) for name, field in _COLUMNS.items()} | {
             "draw": np.full(len(stays.vehicle), draw),
             "soe_departure_kwh": np.where(ended, left, np.nan),
             "target_kwh": target,
             "reachable": stays.reachable & ended,
             "shortfall_kwh": np.where(ended, np.maximum(target - left, 0.0), np.nan),
         }
-        order = np.lexsort((stays.start_h, stays.vehicle))
+        back = np.argsort(sessions.by_start)
         for name, values in found.items():
-            columns[name].append(values[order])
+            columns[name].append(values[back])
     table = {
         name: np.concatenate(parts) if parts else np.empty(0) for name, parts in columns.items()
     }
-    return pd.DataFrame(table).rename(columns={"start_h": "arrival_h"})
+    return pd.DataFrame(table)
 
 
-_COLUMNS = (
-    "vehicle",
-    "start_h",
-    "departure_h",
-    "stated_h",
-    "driven_kwh",
-    "public_kwh",
-    "swapped_kwh",
-    "soe_arrival_kwh",
-)
+_COLUMNS = {
+    "vehicle": "vehicle",
+    "arrival_h": "start_h",
+    "departure_h": "departure_h",
+    "stated_h": "stated_h",
+    "driven_kwh": "driven_kwh",
+    "public_kwh": "public_kwh",
+    "swapped_kwh": "swapped_kwh",
+    "soe_arrival_kwh": "soe_arrival_kwh",
+}
 _AT_DEPARTURE = ("soe_departure_kwh", "target_kwh", "reachable", "shortfall_kwh")

@@ -155,7 +155,7 @@ def simulate(
         kw=kw[:, :, : len(signal)],
         soe_kwh=soe_kwh,
         plugged=plugged,
-        stays=stays_table(runs, cars.target_kwh, step_minutes / 60),
+        stays=stays_table(runs, sessions_by_draw, cars.target_kwh, step_minutes / 60),
     )
 
 
@@ -167,9 +167,8 @@ def _run_draw(
     """Simulate one draw into its arrays."""
     cars, sessions, case, grid, calls, (kw, soe_kwh, plugged) = inputs
     stated = sessions.stated_h if case.stated_error else sessions.departure_h
-    begin = np.maximum(sessions.arrival_h, 0.0)
-    order = np.lexsort((sessions.vehicle, begin))  # by time and not by step: the same at any step
-    start = begin[order].astype(float)
+    order = sessions.by_start  # by time and not by step: the same at any step
+    start = np.maximum(sessions.arrival_h, 0.0)[order].astype(float)
     step = np.floor(start / grid.step_h + EPS).astype(np.int64)
     count, vehicles = len(order), len(cars.rated_kw)
     stays = Stays(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -96,6 +97,11 @@ class Sessions:
     def __len__(self) -> int:
         """Return the number of sessions."""
         return len(self.vehicle)
+
+    @cached_property
+    def by_start(self) -> np.ndarray:
+        """Sessions in order of their arrival within the period, ``[session]``."""
+        return np.lexsort((self.vehicle, np.maximum(self.arrival_h, 0.0)))
 
 
 def draw_sessions(

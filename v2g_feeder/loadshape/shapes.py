@@ -28,6 +28,8 @@ from v2g_feeder.loadshape.season import SIZES, fleet_vehicles, simulate_season
 from v2g_feeder.loadshape.settings import check_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     from scipy.sparse import csr_array
 
     from v2g_feeder.calendar import Calendar
@@ -97,32 +99,40 @@ class Shapes:
 
         Runs that were not simulated are NaN. Chargers run at unity power factor.
         """
-        policies = list(dict.fromkeys(policy for policy, _ in self.kw))
-        cases = list(dict.fromkeys(case for _, case in self.kw))
-        draws, points, steps = next(iter(self.kw.values())).shape
-        kw = np.full((len(policies), len(cases), draws, steps, points), np.nan)
-        book = np.full((len(policies), len(cases), draws, steps, len(LEDGER_ROWS)), np.nan)
-        for (policy, case), values in self.kw.items():
-            at = policies.index(policy), cases.index(case)
-            kw[at] = np.moveaxis(values, 1, 2)
-            book[at] = np.moveaxis(self.ledger[policy, case], 1, 2)
+        data = self.power()
+        kvar = (data["kw"].dims, data["kw"].to_numpy() * 0.0, {"units": "kvar"})
+        dims, book = (*data["kw"].dims[:-1], "row"), _by_run(self.ledger)
+        ledger_kw = (dims, book, {"units": "kW", "sign": "magnitudes"})
+        return data.assign(kvar=kvar, ledger_kw=ledger_kw).assign_coords(row=list(LEDGER_ROWS))
+
+    def power(self, policies: Collection[str] = ()) -> xr.Dataset:
+        """Return ``kw`` of :meth:`dataset` alone, of these policies if any was simulated."""
+        some = {run: kw for run, kw in self.kw.items() if run[0] in policies} or self.kw
         table = self.calendar.table()
-        dims = ("policy", "case", "draw", "step")
-        data = xr.Dataset(
-            {
-                "kw": ((*dims, "point"), kw, {"units": "kW", "sign": "above 0 draws"}),
-                "kvar": ((*dims, "point"), kw * 0.0, {"units": "kvar"}),
-                "ledger_kw": ((*dims, "row"), book, {"units": "kW", "sign": "magnitudes"}),
-            },
+        dims = ("policy", "case", "draw", "step", "point")
+        kw = _by_run(some)
+        return xr.Dataset(
+            {"kw": (dims, kw, {"units": "kW", "sign": "above 0 draws"})},
             coords={
-                "policy": [str(policy) for policy in policies],
-                "case": [str(case) for case in cases],
-                "row": list(LEDGER_ROWS),
+                "policy": list(dict.fromkeys(str(policy) for policy, _ in some)),
+                "case": list(dict.fromkeys(str(case) for _, case in some)),
                 **{name: ("step", table[name].to_numpy()) for name in _STEP_NUMBERS},
                 **{name: ("step", table[name].astype(str).to_numpy(str)) for name in _STEP_NAMES},
+                "draw": np.arange(kw.shape[2]),
+                "step": table["step"].to_numpy(),
             },
         )
-        return data.assign_coords(draw=np.arange(draws), step=table["step"].to_numpy())
+
+
+def _by_run(values: Mapping[Run, np.ndarray]) -> np.ndarray:
+    """Return ``[draw, row, step]`` of runs as ``[policy, case, draw, step, row]``, else NaN."""
+    policies = list(dict.fromkeys(policy for policy, _ in values))
+    cases = list(dict.fromkeys(case for _, case in values))
+    draws, rows, steps = next(iter(values.values())).shape
+    found = np.full((len(policies), len(cases), draws, steps, rows), np.nan)
+    for (policy, case), kw in values.items():
+        found[policies.index(policy), cases.index(case)] = np.moveaxis(kw, 1, 2)
+    return found
 
 
 _STEP_NUMBERS: Final = ("month", "hour", "minute", "weight_days")

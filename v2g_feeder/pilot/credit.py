@@ -39,6 +39,7 @@ __all__ = [
 Evidence = Literal["untested", "lab", "field"]
 _SIZES: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 _EXTREMES_FIRST: Final = (DayType.PEAK_DAY, DayType.WEEKDAY, DayType.WEEKEND, DayType.MIN_DAY)
+_COMPARED: Final = (Policy.EXPORT, Policy.MANAGED)
 _IDLE_KW: Final = 1e-9
 
 
@@ -93,7 +94,7 @@ def capacity_credit(
                 .isel(step=steps)
                 .transpose("draw", "point", "step")
                 .to_numpy()
-                for policy in (Policy.EXPORT, Policy.MANAGED)
+                for policy in _COMPARED
             )
             if np.isnan(kw).any() or np.isnan(managed).any():
                 continue  # a run that was not simulated
@@ -127,7 +128,7 @@ def _check(shapes: xr.Dataset, base_kw: np.ndarray) -> None:
     policies = set(shapes["policy"].to_numpy().astype(str))
     problems = [
         Problem("shapes", f"policy {policy} is not there; credit is export against managed")
-        for policy in (Policy.EXPORT, Policy.MANAGED)
+        for policy in _COMPARED
         if str(policy) not in policies
     ]
     if np.shape(base_kw) != (shapes.sizes["step"],):
@@ -173,7 +174,7 @@ def fleet_credit(
     vehicles = shapes.vehicles
     names = {case for _, case in shapes.kw}
     return capacity_credit(
-        shapes.dataset(),
+        shapes.power(_COMPARED),
         base_kw,
         nameplate_kw=vehicles.nameplate_kw,
         enrolled={name: int(cases[name].is_enrolled(vehicles).sum()) for name in names},
