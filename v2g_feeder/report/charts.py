@@ -91,7 +91,7 @@ def _shape_grid(lines: _Lines, seasons: Sequence[str]) -> np.ndarray:
     around = {"left": 0.75 / width, "right": 1 - beside / width, "wspace": 0.08, "hspace": 0.1}
     around |= {"bottom": 0.45 / height, "top": 1 - 0.25 / height}
     grid: np.ndarray = figure.subplots(
-        len(rows), len(seasons), sharex=True, sharey="row", squeeze=False, gridspec_kw=around
+        len(rows), len(seasons), sharey="row", squeeze=False, gridspec_kw=around
     )
     for ax, season in zip(grid[0], seasons, strict=True):
         ax.set_title(plain(season), loc="left", y=1.0, fontsize=9.5, fontweight="bold")

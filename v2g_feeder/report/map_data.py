@@ -45,7 +45,8 @@ class MapPlaces(NamedTuple):
     """What is drawn, and which columns of the arrays belong to it.
 
     ``buses`` are the numbers of the drawn buses, ``lines`` the two places of each line (the same
-    place twice for what lies inside one), ``line_names`` its elements. ``nodes`` and ``elements``
+    place twice for what lies inside one), ``line_names`` its elements. ``place_of`` is the place of
+    each bus, drawn there or not at all, by its name in lower case. ``nodes`` and ``elements``
     are columns of the arrays in the order of places and lines; ``node_starts`` and
     ``element_starts`` say where each of them begins, ``node_places`` and ``element_lines`` which
     they are.
@@ -54,6 +55,7 @@ class MapPlaces(NamedTuple):
     buses: np.ndarray
     lines: np.ndarray
     line_names: list[str]
+    place_of: dict[str, int]
     nodes: np.ndarray
     node_starts: np.ndarray
     node_places: np.ndarray
@@ -130,6 +132,7 @@ def map_places(result: Result, layout: Layout) -> MapPlaces:
         [_joined(names[group]) for group in np.split(elements, element_starts[1:])]
         if len(elements)
         else [],
+        {name: int(place_of[at]) for name, at in number.items() if place_of[at] >= 0},
         nodes,
         node_starts,
         node_places,
@@ -185,19 +188,19 @@ def run_codes(
     ``broken``: 0 none, 1 a limit broken as in the reference run or less, 2 new or worse,
     ``[step, place]``.
     """
-    low, high = _extremes(result, "v_pu", run)
-    v_pu = np.full((len(low), len(places.buses)), np.nan)
+    steps = len(result.steps)
+    v_pu = np.full((steps, len(places.buses)), np.nan)
     if len(places.nodes):
-        lowest = np.fmin.reduceat(low[:, places.nodes], places.node_starts, axis=1)
-        highest = np.fmax.reduceat(high[:, places.nodes], places.node_starts, axis=1)
-        farthest = np.where(highest - 1 >= 1 - lowest, highest, lowest)
-        v_pu[:, places.node_places] = farthest
-    loading = np.full((len(low), len(places.lines)), np.nan)
-    if len(places.elements):
-        most = _extremes(result, "loading_pct", run)[1]
-        loading[:, places.element_lines] = np.fmax.reduceat(
-            most[:, places.elements], places.element_starts, axis=1
+        lowest, highest = (
+            rule.reduceat(_extreme(result, "v_pu", run, side)[places.nodes], places.node_starts)
+            for rule, side in ((np.fmin, "min"), (np.fmax, "max"))
         )
+        farthest = np.where(highest - 1 >= 1 - lowest, highest, lowest)
+        v_pu[:, places.node_places] = farthest.T
+    loading = np.full((steps, len(places.lines)), np.nan)
+    if len(places.elements):
+        most = _extreme(result, "loading_pct", run, "max")[places.elements]
+        loading[:, places.element_lines] = np.fmax.reduceat(most, places.element_starts).T
     return {
         "v": _coded(v_pu, _VOLTAGE_STEPS, centre=1.0),
         "loading": _coded(loading, _LOADING_STEPS, centre=0.0),
@@ -205,15 +208,15 @@ def run_codes(
     }
 
 
-def _extremes(result: Result, name: str, run: Run) -> tuple[np.ndarray, np.ndarray]:
-    """Return the lowest and the highest value over draws, ``[step, place]``."""
-    arrays, (policy, case) = result.arrays, run
+def _extreme(result: Result, name: str, run: Run, side: str) -> np.ndarray:
+    """Return the lowest or the highest value over draws, ``[place, step]``."""
     spread = f"{name}_range"
-    if result.draws.get(run, 1) > 1 and spread in arrays:
-        one = arrays[spread].sel(policy=policy, case=case)
-        return one.sel(statistic="min").to_numpy(), one.sel(statistic="max").to_numpy()
-    values = arrays[name].sel(policy=policy, case=case).to_numpy()[0]
-    return values, values
+    if result.draws.get(run, 1) > 1 and spread in result.arrays:
+        values = result.of_run(spread, run, side)
+    else:
+        values = result.of_run(name, run)
+    # whole rows of places are folded several times faster than places within a row
+    return np.ascontiguousarray(values.T)
 
 
 def _coded(
@@ -240,7 +243,7 @@ def _broken(result: Result, places: MapPlaces, run: Run) -> np.ndarray:
     rows = rows[rows["effect"] != str(Effect.CURED)]
     if rows.empty:
         return found
-    place_of = _place_by_bus(result, places)
+    place_of = places.place_of
     buses = rows["bus"].cat.categories if hasattr(rows["bus"], "cat") else None
     if buses is None:
         at = np.array([place_of.get(str(bus).lower(), -1) for bus in rows["bus"]])
@@ -253,18 +256,6 @@ def _broken(result: Result, places: MapPlaces, run: Run) -> np.ndarray:
     kept &= harm.to_numpy()
     found[step[kept], at[kept]] = 2
     return found
-
-
-def _place_by_bus(result: Result, places: MapPlaces) -> dict[str, int]:
-    """Return the place at which each bus is drawn, by its name in lower case."""
-    anchor = feeder_layout(result).anchor
-    at = {bus: place for place, bus in enumerate(places.buses.tolist())}
-    names = result.arrays["bus"].to_numpy()
-    return {
-        str(name).lower(): at[int(bus)]
-        for name, bus in zip(names, anchor, strict=True)
-        if int(bus) in at
-    }
 
 
 def _compressed(codes: np.ndarray) -> str:

@@ -12,7 +12,16 @@ if TYPE_CHECKING:
 
     from v2g_feeder.powerflow.solution import Solution
 
-__all__ = ["BY_PLACE", "BY_POINT", "BY_STEP", "LEVEL", "STATISTICS", "Chunk", "chunks_of"]
+__all__ = [
+    "BY_PLACE",
+    "BY_POINT",
+    "BY_STEP",
+    "LEVEL",
+    "STATISTICS",
+    "Chunk",
+    "chunks_of",
+    "packed_bytes",
+]
 
 STATISTICS: Final = ("min", "p05", "p95", "max")
 LEVEL: Final = 1  # of compression
@@ -93,14 +102,20 @@ def _packed(
     statistic: tuple[int, ...] = (),
     draw: tuple[int, ...] = (),
 ) -> Chunk:
-    """Pack values ``[step, ...]`` as the filters of the variables say.
+    """Return values ``[step, ...]`` as a chunk."""
+    packed = packed_bytes(np.asarray(values, dtype="<f4"))
+    return Chunk(name, statistic, draw, values.ndim - 1, packed)
+
+
+def packed_bytes(values: np.ndarray) -> bytes:
+    """Return the bytes of a chunk as the filters of the variables say.
 
     HDF5's own zlib takes five times as long, which is most of what a study costs beside its power
     flow.
     """
-    flat = np.ascontiguousarray(values, dtype="<f4").ravel()
+    flat = np.ascontiguousarray(values).ravel()
     shuffled = flat.view(np.uint8).reshape(-1, flat.itemsize).T.tobytes()
-    return Chunk(name, statistic, draw, values.ndim - 1, isal_zlib.compress(shuffled, LEVEL))
+    return bytes(isal_zlib.compress(shuffled, LEVEL))
 
 
 def _over_draws(by_draw: Sequence[np.ndarray]) -> list[np.ndarray]:

@@ -141,7 +141,8 @@ def export_case(result: Path, policy: str, case: str, draw: int, folder: Path) -
     write_text(folder / "README.txt", _README.format(label=label) + curves)
     head = ",".join(["step", *(f"{EV_NAME}_{n}@{point}" for n, point in enumerate(points))])
     rows = (
-        ",".join([str(step), *(f"{value:.6g}" for value in kw[:, step])]) for step in range(steps)
+        ",".join([str(step), *map("{:.6g}".format, values)])
+        for step, values in enumerate(kw.T.tolist())
     )
     write_text(folder / "ev_kw.csv", "\n".join([head, *rows, ""]))
     found = {"policy": policy, "case": case, "draw": draw, "folder": "opendss"}
@@ -228,21 +229,24 @@ def _day(
 ) -> Iterable[str]:
     """Yield the script of a day: shapes of 48 hours, of which the second 24 have no EVs."""
     yield "Redirect build.dss"
-    for row, (p, q) in enumerate(zip(*base, strict=True)):
-        yield f"Edit LoadShape.base_{row} mult=[{_numbers([*p, *p])}] qmult=[{_numbers([*q, *q])}]"
-    none = np.zeros(power[0].shape[1])
-    for point, (kw, kvar) in enumerate(zip(*power, strict=True)):
-        text = f"Edit LoadShape.{EV_NAME}_{point} mult=[{_numbers([*kw, *none])}]"
-        yield text + (f" qmult=[{_numbers([*kvar, *none])}]" if kvar.any() else "")
+    for row, (p, q) in enumerate(zip(*map(_numbers, base), strict=True)):
+        yield f"Edit LoadShape.base_{row} mult=[{p} {p}] qmult=[{q} {q}]"
+    steps = power[0].shape[1]
+    none = " ".join(["0"] * steps)
+    reactive = np.any(power[1], axis=1).tolist()
+    for point, (kw, kvar) in enumerate(zip(*map(_numbers, power), strict=True)):
+        text = f"Edit LoadShape.{EV_NAME}_{point} mult=[{kw} {none}]"
+        yield text + (f" qmult=[{kvar} {none}]" if reactive[point] else "")
     yield f"Set mode=daily number=1 stepsize={round(step_hours * 60)}m controlmode=static"
     yield "Set hour=24 sec=0"
     yield "Solve"
     yield "Set hour=0 sec=0"
-    for step in range(len(none)):
+    for step in range(steps):
         yield f"Set casename=d{number:02d}_s{step:02d}"
         yield "Solve"
         yield "Save voltages"
 
 
-def _numbers(values: Sequence[float]) -> str:
-    return " ".join(f"{value:.10g}" for value in values)
+def _numbers(rows: np.ndarray) -> list[str]:
+    """Return each row as text."""
+    return [" ".join(map("{:.10g}".format, row)) for row in rows.tolist()]

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any
 import h5netcdf
 import numpy as np
 
-from v2g_feeder.study.chunks import BY_PLACE, BY_POINT, BY_STEP, LEVEL, STATISTICS
+from v2g_feeder.study.chunks import (
+    BY_PLACE,
+    BY_POINT,
+    BY_STEP,
+    LEVEL,
+    STATISTICS,
+    packed_bytes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -184,9 +191,14 @@ class ResultsFile:
             if dim not in self._file.dimensions:
                 self._file.dimensions[dim] = size
         if values.size:
+            chunks = (1,) * (values.ndim - 2) + values.shape[-2:]
             variable = self._file.create_variable(
-                name, dims, data=values.astype(dtype), compression="gzip", shuffle=True
+                name, dims, dtype=dtype, chunks=chunks, compression="gzip", shuffle=True
             )
+            stored = variable._h5ds.id  # noqa: SLF001
+            for where in np.ndindex(values.shape[:-2]):
+                packed = packed_bytes(values[where].astype(dtype))
+                stored.write_direct_chunk((*where, *(0,) * min(2, values.ndim)), packed)
             variable.attrs["units"] = units
             variable.attrs["long_name"] = long_name
 
