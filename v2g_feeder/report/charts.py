@@ -118,7 +118,7 @@ def _draw_day(grid: np.ndarray, lines: _Lines, steps: pd.DataFrame, day_type: st
             if row.kw is lines.fleet:
                 ax.axhline(0, color="#8a9099", linewidth=0.6, zorder=1)
         handles, labels = grid[level, 0].get_legend_handles_labels()
-        if handles:
+        if handles and grid[level, -1].get_legend() is None:  # every day has the same lines
             aside = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "handlelength": 2.4}
             grid[level, -1].legend(handles, labels, fontsize=7.5, frameon=False, **aside)
 
