@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from v2g_feeder.calendar import Calendar
-    from v2g_feeder.dispatch import Dispatch
+    from v2g_feeder.dispatch import Dispatch, Event
     from v2g_feeder.fleet import Sessions, Vehicles
     from v2g_feeder.loadshape.settings import Run, ShapeSettings
 
@@ -54,16 +54,15 @@ def simulate_season(
     drawn = Drawn(settings, vehicles, season, number)
     signal = _over_fortnight(calendar, season, load_kw)
     premise = None if premise_kw is None else _over_fortnight(calendar, season, premise_kw)
-    done: dict[tuple[str, float, float, bool], Dispatch] = {}
-    for policy, name in settings.runs:
-        case = settings.cases[name]
-        event = settings.event if settings.has_event(season) else None
-        ran = Policy.MANAGED if policy == Policy.EXPORT and event is None else Policy(policy)
-        enrolled = case.enrolled if ran != Policy.UNCONTROLLED else 0.0
-        stated = bool(case.stated_error) and ran != Policy.UNCONTROLLED
-        key = (str(ran), case.plug_in, enrolled, stated)
-        if ran in (Policy.EXPORT, Policy.V2H) or key not in done:
-            done[key] = simulate(
+    event = settings.event if settings.has_event(season) else None
+    alike = [_alike(settings, run, event) for run in settings.runs]
+    done: dict[tuple[object, ...], Dispatch] = {}
+    for run_number, (policy, name) in enumerate(settings.runs):
+        case, key = settings.cases[name], alike[run_number]
+        ran = str(key[0])
+        found = done.pop(key, None)
+        if found is None:
+            found = simulate(
                 vehicles,
                 drawn.sessions(case.plug_in),
                 ran,
@@ -75,7 +74,20 @@ def simulate_season(
                 programme=settings.programme,
                 premise_kw=premise if ran == Policy.V2H else None,
             )
-        yield (policy, name), replace(done[key], case=case)
+        if key in alike[run_number + 1 :]:  # what is not run again is not kept: it is large
+            done[key] = found
+        yield (policy, name), replace(found, case=case)
+
+
+def _alike(settings: ShapeSettings, run: Run, event: Event | None) -> tuple[object, ...]:
+    """Return the policy that a run is simulated under, and what else runs must share to be one."""
+    (policy, name), case = run, settings.cases[run[1]]
+    ran = Policy.MANAGED if policy == Policy.EXPORT and event is None else Policy(policy)
+    if ran in (Policy.EXPORT, Policy.V2H):
+        return str(ran), name
+    if ran == Policy.UNCONTROLLED:
+        return str(ran), case.plug_in
+    return str(ran), case.plug_in, case.enrolled, bool(case.stated_error)
 
 
 class Drawn:
