@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
@@ -22,5 +23,10 @@ def over_draws(run: Callable[[T], R], draws: Sequence[T], vehicle_steps: int) ->
     threads = min(len(draws), os.cpu_count() or 1)
     if threads < 2 or vehicle_steps < _WORTH_A_THREAD:
         return [run(draw) for draw in draws]
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(run, draws))
+    return list(_pool(threads).map(run, draws))
+
+
+@lru_cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """Return the threads, started once: a call from one of them would wait for itself."""
+    return ThreadPoolExecutor(threads, "draws")
