@@ -526,6 +526,7 @@ def fast_of(loads: LoadTable) -> tuple[Fast, np.ndarray]:
     count = len(loads)
     kind = np.ones(count, np.int64)
     kind[np.isin(loads.model, (POWER, GIVEN))] = 0
+    kind[loads.model == IMPEDANCE] = 3
     shares = np.zeros((count, 6))
     by_model = {2: (0, 0), 3: (2, 0), 5: (1, 1), 6: (2, 2), 7: (2, 0)}
     for model, (watts, vars_) in by_model.items():

@@ -39,9 +39,10 @@ class Rounds:
         moving = np.flatnonzero(~own.settled)
         if not len(moving):
             return found
-        parts = [array[:, moving] for name, array in own._asdict().items() if name != "settled"]
-        stand = np.round(np.concatenate(parts), _DECIMALS) + 0.0  # no sign of a zero
-        for state, column in zip(moving, stand.T, strict=True):
+        parts = [array for name, array in own._asdict().items() if name != "settled"]
+        stand = np.concatenate(parts).T[moving]
+        stand = np.round(stand, _DECIMALS) + 0.0  # no sign of a zero
+        for state, column in zip(moving, stand, strict=True):
             one, seen = column.tobytes(), self._seen[state]
             found[state] = one in seen
             seen.add(one)

@@ -37,6 +37,7 @@ _READ: Final = (
     "head_amps", "closed",
 )  # fmt: skip
 _READ_WHOLE: Final = ("head_kvar", "losses_kw", "reason", "curtailed_kw")
+_FLAGGED: Final = int(Reason.FLAGGED)
 _OF_CURVES: Final = ("curtailed_kw", "charger_kw", "charger_kvar")
 
 
@@ -72,16 +73,19 @@ class _Day:
         for unit in units:
             for step, kw in enumerate(self._kw[unit].T):
                 yield _Solve(unit, step, kw, sudden=False)
-                if not self.sudden[unit] or self._found["reason"][unit, step] > Reason.FLAGGED:
+                follows = [*self._follows(unit, step)]
+                if not follows:
                     continue
                 before = self._v_pu[:, state].copy()
-                for at, kind, power in self._follows(unit, step):
+                for at, kind, power in follows:
                     yield _Solve(unit, step, power, sudden=True)
                     change = (self._v_pu[:, state] - before).astype(np.float32)
                     self._changes[unit].append((at, kind, change))
 
     def _follows(self, unit: int, step: int) -> Iterator[tuple[int, SuddenKind, np.ndarray]]:
         """Yield sudden changes from a step: where it is counted, kind, power that remains."""
+        if not self.sudden[unit] or self._found["reason"][unit, step] > _FLAGGED:
+            return
         kw, exporting = self._kw[unit], self._exporting[unit]
         if exporting[step]:
             yield step, SuddenKind.ALL_EXPORT_LOST, np.maximum(kw[:, step], 0.0)

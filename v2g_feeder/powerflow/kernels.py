@@ -75,7 +75,8 @@ class Fast(NamedTuple):
     Parameters
     ----------
     kind
-        0: constant power; 1: impedance, current and power; 2: a polynomial of model 4.
+        0: constant power; 1: impedance, current and power; 2: a polynomial of model 4; 3: constant
+        impedance.
     low, limit, high
         Values of ``v^2``, ``[load phase]``: from ``low`` to ``high`` a row can be evaluated as a
         whole, by the formula up to ``limit``.
@@ -320,6 +321,10 @@ def by_rows(fast: Fast, curves: np.ndarray, k: int, square: np.ndarray, found: n
         power = chosen(below, 1.0 / u, row_of(fast.above[k, 0]))
         put_row(found, 0, power)
         put_row(found, 1, power)
+        return
+    if fast.kind[k] == 3:
+        put_row(found, 0, row_of(fast.shares[k][0]))
+        put_row(found, 1, row_of(fast.shares[k][3]))
         return
     if fast.kind[k] == 1:
         z = fast.shares[k]

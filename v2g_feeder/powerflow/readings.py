@@ -48,6 +48,7 @@ __all__ = [
 ]
 
 BASE, CHARGER = int(Role.BASE), int(Role.CHARGER)  # as compiled code takes them
+_TILE: Final = 128  # places that stay in the cache
 _NEGLIGIBLE: Final = 1e-6  # of a rating
 _TINY: Final = 1e-12
 _HALF_ROOT: Final = 0.5 * 3.0**0.5
@@ -332,9 +333,11 @@ def hand_out(
     found
         Written, ``[unit, step, place]``.
     """
-    for k in range(len(values)):
+    for first in range(0, len(values), _TILE):
         for n in range(len(states)):
-            found[units[n], steps[n], k] = values[k, states[n]]
+            kept, state = found[units[n], steps[n]], states[n]
+            for k in range(first, min(first + _TILE, len(values))):
+                kept[k] = values[k, state]
 
 
 class Check(NamedTuple):
