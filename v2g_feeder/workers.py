@@ -62,6 +62,14 @@ class WorkerPool:
     processes: ProcessPool
     workers: int
 
+    def get_ready(self, function: Callable[..., object], *arguments: Any) -> None:
+        """Have each worker do something before its next unit, while the caller goes on.
+
+        Nothing is said of what fails: the units that need it will.
+        """
+        for _ in range(self.workers):
+            self.processes.schedule(function, args=arguments)
+
 
 @contextmanager
 def worker_pool(workers: int, module: str = "") -> Iterator[WorkerPool]:
@@ -80,17 +88,13 @@ def worker_pool(workers: int, module: str = "") -> Iterator[WorkerPool]:
     spawn = multiprocessing.get_context("spawn")
     with ProcessPool(workers, context=spawn, initializer=_limit_memory) as pool:
         try:
-            for _ in range(workers if module else 0):
-                pool.schedule(_bring, args=(module,))
-            yield WorkerPool(pool, workers)
+            begun = WorkerPool(pool, workers)
+            if module:
+                begun.get_ready(import_module, module)
+            yield begun
         except BaseException:
             pool.stop()  # type: ignore[no-untyped-call]
             raise
-
-
-def _bring(module: str) -> None:
-    """Import a module, in a worker."""
-    import_module(module)
 
 
 def run_units(
