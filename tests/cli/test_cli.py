@@ -9,6 +9,7 @@ import yaml
 from click.testing import CliRunner
 
 from v2g_feeder.cli.main import main
+from v2g_feeder.cli.shown import shown_run
 from v2g_feeder.feeder.library import shipped
 
 HOMES = {"name": "homes", "vehicles": 4, "export_capable": 0.5}
@@ -223,3 +224,15 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path):
         process.stdout.close()
         said = process.stderr.read().decode().splitlines()
     assert [line for line in said if not line.startswith("feeder and")] == []  # the progress
+
+
+def test_an_interrupt_that_python_cannot_raise_is_raised_at_the_next_step():
+    class Loud:
+        def __del__(self):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), shown_run(hidden=True) as given:
+        given["progress"]("fleet", 0, 1)
+        Loud()
+        given["progress"]("fleet", 1, 1)
+        pytest.fail("it was forgotten")

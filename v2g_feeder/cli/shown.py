@@ -90,9 +90,41 @@ def _progress_bar(*, hidden: bool) -> Iterator[tuple[Callable[[str, int, int], N
 
 
 @contextmanager
+def _interrupts() -> Iterator[Callable[[], None]]:
+    """Yield a function that raises an interrupt which came where Python could not raise it.
+
+    In the callback of a weak reference, of which writing arrays makes many, it would be printed and
+    forgotten.
+    """
+    missed: list[bool] = []
+    before = sys.unraisablehook
+
+    def note(unraisable: sys.UnraisableHookArgs) -> None:
+        if issubclass(unraisable.exc_type, KeyboardInterrupt):
+            missed.append(True)
+        else:
+            before(unraisable)
+
+    def check() -> None:
+        if missed:
+            raise KeyboardInterrupt
+
+    sys.unraisablehook = note
+    try:
+        yield check
+    finally:
+        sys.unraisablehook = before
+
+
+@contextmanager
 def shown_run(*, hidden: bool) -> Iterator[dict[str, Any]]:
     """Yield what every run of a study is given by the command line: progress, notices, command."""
-    with _progress_bar(hidden=hidden) as (tell, console):
+    with _progress_bar(hidden=hidden) as (show, console), _interrupts() as check:
+
+        def tell(stage: str, done: int, total: int) -> None:
+            check()
+            show(stage, done, total)
+
         yield {
             "progress": tell,
             "notice": lambda line: console.print(f"note: {line}", highlight=False, markup=False),
