@@ -31,6 +31,7 @@ from v2g_feeder.cli.shapes import shapes
 from v2g_feeder.cli.study import study
 from v2g_feeder.cli.verify import verify
 from v2g_feeder.errors import InputError, V2GFeederError
+from v2g_feeder.workers import collect_rarely
 
 __all__ = ["main"]
 
@@ -100,12 +101,13 @@ def _explain(error: V2GFeederError) -> None:
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(v2g_feeder.__version__)
 @click.option("--debug", is_flag=True, help="Show the trace of an error.")
-def main(debug: bool) -> None:  # read from the context by _Commands
+def main(debug: bool) -> None:  # noqa: ARG001  # read from the context by _Commands
     """Hosting-capacity studies of bidirectional EV charging on distribution feeders.
 
     From a model of your own to a report: `feeder Master.dss` looks at it, `init mine.yaml --model
     Master.dss --buses buses.csv` writes a study, `study mine.yaml` runs it.
     """
+    collect_rarely()
 
 
 _COMMANDS = (  # in the order in which they are used, with their line in the list

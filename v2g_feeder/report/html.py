@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
@@ -42,19 +43,22 @@ from v2g_feeder.report.words import (
     run_order,
 )
 from v2g_feeder.store import write_text
+from v2g_feeder.workers import run_units
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from v2g_feeder.report.reading import Result, Run
+    from v2g_feeder.workers import WorkerPool
 
 __all__ = ["write_report"]
 
+_DEADLINE_S: Final = 600.0
 _CREDIT_TABLES = ("capacity_credit", "credit_by_size", "credit_by_day")
 
 
-def write_report(result: Path) -> Path:
+def write_report(result: Path, workers: WorkerPool | None = None) -> Path:
     """Build ``report.html`` and ``figures/`` from the files of a result folder.
 
     Parameters
@@ -62,6 +66,8 @@ def write_report(result: Path) -> Path:
     result
         Folder with ``summary.json``, ``manifest.json``, ``violations.csv``, ``hourly.csv`` and
         ``results.nc``.
+    workers
+        Processes that make some of its parts meanwhile; what they lose is made here.
 
     Returns
     -------
@@ -73,29 +79,47 @@ def write_report(result: Path) -> Path:
     InputError
         If files are missing or of another schema version.
     """
+    jobs = [(name, (result, name)) for name in (_APART if workers else ())]
+    outcomes = run_units(_part, jobs, workers=workers or 1, deadline_s=_DEADLINE_S)
     loaded = read_result(result)
-    with warnings.catch_warnings():
-        # steps that are not valid are NaN: means and quantiles of nothing are nothing
-        warnings.filterwarnings("ignore", "(All-NaN|Mean of empty|Degrees of freedom)")
+    with _nothing_of_nothing():
         context = _context(loaded)
+        made = {outcome.key: outcome.result for outcome in outcomes}
+        for name, make in _APART.items():
+            context |= made.get(name) or make(loaded)
     page = environment().get_template("report.html.j2").render(context)
     path = result / "report.html"
     write_text(path, page)
     return path
 
 
-def _context(result: Result) -> dict[str, Any]:
-    """Return what the template shows."""
-    summary = result.summary
-    words = _worst_words(result)
-    places, still = _places(result)
+@contextmanager
+def _nothing_of_nothing() -> Iterator[None]:
+    """Let means and quantiles of nothing be nothing: steps that are not valid are NaN."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "(All-NaN|Mean of empty|Degrees of freedom)")
+        yield
+
+
+def _part(folder: Path, name: str) -> dict[str, Any]:
+    """Make a part of a report; in a worker."""
+    with _nothing_of_nothing():
+        return _APART[name](read_result(folder))
+
+
+def _shapes(result: Result) -> dict[str, Any]:
+    """Return the charts of load shapes."""
     shapes = shape_charts(result)
+    for chart in shapes:
+        write_text(result.folder / "figures" / f"shapes-{chart.key}.svg", chart.svg)
+    return {"shapes": embedded(shapes, _preferred_day(shapes))}
+
+
+def _map_and_ledger(result: Result) -> dict[str, Any]:
+    """Return the data of the map, and what became of the fleet's power."""
+    summary = result.summary
     ledger = ledger_table(summary, LEDGER)
     ledger_figure = ledger_chart(result, ledger["runs"])
-    counts = _counts(result)
-    for group, charts in (("shapes", shapes), ("feeder", [still] if still else [])):
-        for chart in charts:
-            write_text(result.folder / "figures" / f"{group}-{chart.key}.svg", chart.svg)
     cases = list(dict.fromkeys(case for policy, case in result.runs if policy != Policy.NO_EV))
     rebound = rebound_rows(summary.get("rebound", []))
     funnel_figure = funnel_chart(*funnel_counts(summary["funnel"], cases))
@@ -105,6 +129,31 @@ def _context(result: Result) -> dict[str, Any]:
     for name, drawn in further.items():
         if drawn is not None:
             write_text(result.folder / "figures" / f"{name}.svg", drawn.svg)
+    return {
+        "ledger": ledger,
+        "further": {
+            name: embedded([drawn], name) if drawn else [] for name, drawn in further.items()
+        },
+        "rebound": rebound,
+        "map": map_data(result, (str(Policy.EXPORT), answer.main_case(summary))),
+    }
+
+
+_APART: Final[dict[str, Callable[[Result], dict[str, Any]]]] = {
+    "shapes": _shapes,
+    "map and ledger": _map_and_ledger,
+}
+"""Parts that a worker may make."""
+
+
+def _context(result: Result) -> dict[str, Any]:
+    """Return what the template shows beside the parts that may be made apart."""
+    summary = result.summary
+    words = _worst_words(result)
+    places, still = _places(result)
+    counts = _counts(result)
+    if still:
+        write_text(result.folder / "figures" / f"feeder-{still.key}.svg", still.svg)
     return {
         "summary": summary,
         "manifest": result.manifest,
@@ -122,19 +171,12 @@ def _context(result: Result) -> dict[str, Any]:
         "panel": panel(summary),
         "ladder": ladder(summary, answer.main_case(summary)),
         "counts": counts,
-        "shapes": embedded(shapes, _preferred_day(shapes)),
-        "ledger": ledger,
-        "further": {
-            name: embedded([drawn], name) if drawn else [] for name, drawn in further.items()
-        },
-        "rebound": rebound,
         "filters": [
             (name, label)
             for name, label in FILTERS.items()
             if summary["funnel"] and name in summary["funnel"][0]
         ],
         "still": next(iter(embedded([still], still.key)), None) if still else None,
-        "map": map_data(result, (str(Policy.EXPORT), answer.main_case(summary))),
         "places": places,
         "reverse": reverse_table(summary["reverse_flow"], result.steps),
         "heads": _by_run(summary["head"]),

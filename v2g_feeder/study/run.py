@@ -135,7 +135,7 @@ def run_study(
         reduced,
         use,
         out,
-        workers=workers.workers,
+        workers=workers,
         command=command,
         protection=protection,
         pilot=pilot,

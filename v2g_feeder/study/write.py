@@ -6,7 +6,7 @@ import platform
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
-from importlib import metadata
+from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any, Final
 
 import h5netcdf
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from v2g_feeder.study.fleet_stage import FleetStage
     from v2g_feeder.study.power_flow import EngineUse
     from v2g_feeder.study.reduce import Reduced
+    from v2g_feeder.workers import WorkerPool
 
 __all__ = ["exported_first", "manifest_of", "write_results"]
 
@@ -57,7 +58,7 @@ def write_results(
     use: EngineUse,
     out: Path,
     *,
-    workers: int,
+    workers: WorkerPool,
     command: str,
     protection: pd.DataFrame | None = None,
     pilot: Mapping[str, pd.DataFrame] | None = None,
@@ -69,6 +70,7 @@ def write_results(
     dict
         Contents of ``summary.json``.
     """
+    workers.get_ready(import_module, "v2g_feeder.report.html")
     _write_places(out / "results.nc", feeder, reduced)
     tables = {"violations": reduced.violations, "hourly": reduced.hourly}
     tables |= pilot or {}
@@ -93,9 +95,9 @@ def write_results(
     write_parts(replace(feeder.circuit, points=fleet.points), out / "opendss")
     run = max(fleet.kw, key=exported_first)
     summary["package"] = export_case(out, *run, 0, out / "opendss")
-    write_json(out / "manifest.json", manifest_of(study, feeder, workers, command))
+    write_json(out / "manifest.json", manifest_of(study, feeder, workers.workers, command))
     write_json(out / "summary.json", summary)
-    write_report(out)
+    write_report(out, workers)
     return summary
 
 
