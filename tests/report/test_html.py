@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from v2g_feeder.errors import InputError
-from v2g_feeder.report import read_result, write_report
+from v2g_feeder.report import html, read_result, write_report
 from v2g_feeder.report.charts import shape_charts
+from v2g_feeder.workers import Outcome, worker_pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,6 +107,22 @@ def test_the_same_files_make_the_same_page(write_result: Callable[..., Path]) ->
     folder = write_result()
     first = write_report(folder).read_bytes()
     assert write_report(folder).read_bytes() == first
+
+
+def test_parts_that_workers_make_or_lose_are_the_same(write_result, monkeypatch):
+    folder = write_result()
+    alone = write_report(folder).read_bytes()
+    asked = []
+    with worker_pool(1) as pool:
+        assert write_report(folder, pool).read_bytes() == alone
+
+        def lose(function, jobs, **_options):
+            asked.extend(key for key, _ in jobs)
+            return [Outcome(key, None, "it took longer than 600 s") for key, _ in jobs]
+
+        monkeypatch.setattr(html, "run_units", lose)
+        assert write_report(folder, pool).read_bytes() == alone
+    assert asked == ["shapes", "map and ledger"]
 
 
 def test_names_of_users_are_escaped(
