@@ -116,7 +116,7 @@ def test_parts_that_workers_make_or_lose_are_the_same(write_result, monkeypatch)
     with worker_pool(1) as pool:
         assert write_report(folder, pool).read_bytes() == alone
 
-        def lose(function, jobs, **_options):
+        def lose(_function, jobs, **_options):
             asked.extend(key for key, _ in jobs)
             return [Outcome(key, None, "it took longer than 600 s") for key, _ in jobs]
 
