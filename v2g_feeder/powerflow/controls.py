@@ -627,9 +627,11 @@ def _regulator_row(
 def _bank_rows(engine: Engine, network: Network, at: np.ndarray) -> CapacitorControls:
     """Return the settings of the banks' controls."""
     order = {bank.name: number for number, bank in enumerate(network.banks)}
-    banks = {str(row["Name"]).lower(): row for row in engine.circuit().get("Capacitor", [])}
+    controls = engine.properties("CapControl")
+    stated = engine.circuit().get("Capacitor", []) if controls else []
+    banks = {str(row["Name"]).lower(): row for row in stated}
     rows, refused = [], []
-    for row in engine.properties("CapControl"):
+    for row in controls:
         capacitor = str(row["Capacitor"]).split(".")[-1].lower()
         if not row["Enabled"] or capacitor not in order:
             continue

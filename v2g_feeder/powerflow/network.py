@@ -242,15 +242,14 @@ def refuse(engine: Engine) -> None:
         for row in engine.properties("Vsource")
         if row.get("Daily") or row.get("Yearly")
     ]
+    loads = [row for row in engine.properties("Load") if row["Enabled"]]
     names += [
-        f"Load.{row['Name']} (impedance from its neutral)"
-        for row in engine.properties("Load")
-        if row["Enabled"] and row["RNeut"] >= 0
+        f"Load.{row['Name']} (impedance from its neutral)" for row in loads if row["RNeut"] >= 0
     ]
     names += [
         f"Load.{row['Name']} (its exponents follow a shape)"
-        for row in engine.properties("Load")
-        if row["Enabled"] and row.get("CVRCurve") and row["Model"] == CVR
+        for row in loads
+        if row.get("CVRCurve") and row["Model"] == CVR
     ]
     if engine.loads_are_admittances():
         names.append("the option LoadModel=Admittance (every load an impedance)")

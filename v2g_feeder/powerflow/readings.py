@@ -129,7 +129,6 @@ def places(network: Network, probe: Probe, place: np.ndarray) -> Places:
 
 def _distinct(network: Network, probe: Probe) -> tuple[np.ndarray, np.ndarray]:
     """Return which loaded conductors to read, and where each element's begin among those."""
-    conductors = network.conductors
     tapped = _owner(network)
     volts = np.abs(network.nominal_volts)
     keep: list[int] = []
@@ -138,8 +137,8 @@ def _distinct(network: Network, probe: Probe) -> tuple[np.ndarray, np.ndarray]:
     for begin, end in zip(probe.amp_start, ends, strict=True):
         kept: list[dict[int, complex]] = []
         for number in range(begin, end):
-            row = conductors[probe.amp_at[number]]
-            mine = dict(zip(row.indices.tolist(), row.data.tolist(), strict=True))
+            nodes, values = _row(network, probe.amp_at[number])
+            mine = dict(zip(nodes.tolist(), values.tolist(), strict=True))
             limit = _NEGLIGIBLE * probe.amp_rating[number]
             same = tapped[probe.amp_at[number]] < 0 and any(
                 sum(
@@ -154,6 +153,13 @@ def _distinct(network: Network, probe: Probe) -> tuple[np.ndarray, np.ndarray]:
                 keep.append(number)
         first.append(len(keep))
     return np.array(keep, int), np.array(first, int)
+
+
+def _row(network: Network, conductor: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the nodes and the entries of a conductor's row: a slice of SciPy's takes long."""
+    rows = network.conductors
+    entries = slice(rows.indptr[conductor], rows.indptr[conductor + 1])
+    return rows.indices[entries], rows.data[entries]
 
 
 def _owner(network: Network) -> np.ndarray:
@@ -171,8 +177,7 @@ def _rows(network: Network, conductors: np.ndarray, scale: np.ndarray, place: np
     for conductor, factor in zip(conductors.tolist(), scale.tolist(), strict=True):
         number = int(owner[conductor])
         if number < 0:
-            row = network.conductors[conductor]
-            terms = [(0, row.indices, row.data)]
+            terms = [(0, *_row(network, conductor))]
         else:
             tapped = network.regulators[number]
             nodes = np.array(tapped.nodes)
