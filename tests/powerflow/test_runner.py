@@ -105,6 +105,14 @@ def _raw_volts(solver, first_step, kw):
     return found
 
 
+def test_a_runner_whose_circuit_is_gone_says_so():
+    first = ieee13()
+    first.run(0, EXPORT)
+    ieee13(points=POINTS[:1])
+    with pytest.raises(RuntimeError, match="holds another circuit"):
+        first.run(0, EXPORT)
+
+
 def test_a_scaled_base_load_and_back_gives_the_same_bits():
     solver = ieee13()
     base = solver.circuit.base_load

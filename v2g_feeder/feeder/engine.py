@@ -129,9 +129,16 @@ def shared_engine() -> Engine:
 
 
 class Engine:
-    """An isolated OpenDSS engine that holds one circuit at a time."""
+    """An isolated OpenDSS engine that holds one circuit at a time.
+
+    Attributes
+    ----------
+    times_loaded
+        How often a circuit was loaded: what was read of one holds while this stays.
+    """
 
     def __init__(self) -> None:
+        self.times_loaded = 0
         with chdir("."):  # the first context of a process goes back to where the process began
             self._context: Any = _module_context.NewContext()
         # the same context with arrays instead of lists: AllCurrents is 5x faster
@@ -160,6 +167,7 @@ class Engine:
         """
         if not master.is_file():
             raise InputError(Problem(str(master), "no such OpenDSS master file"))
+        self.times_loaded += 1
         self.run(["Clear", f'Redirect "{master.resolve().as_posix()}"'], where=str(master))
         if self._dss.Basic.NumCircuits() != 1:
             raise FeederError(

@@ -124,7 +124,7 @@ class Runner:
     Parameters
     ----------
     engine
-        This process's engine; whatever it held is cleared.
+        This process's engine; whatever it held is cleared, and runners of that are of no more use.
     circuit
         What to build.
     reverse_limits_kw
@@ -149,6 +149,7 @@ class Runner:
             circuit.master,
             [*circuit.commands, *base_commands(circuit, steps), *ev_commands(circuit, steps)],
         )
+        self._loaded = engine.times_loaded
         self.feeder: Feeder = read_feeder(engine, circuit.master)
         self.probe: Probe = make_probe(self.feeder, engine, reverse_limits_kw)
         self._gate: LoadGate = _base_gate(self.feeder, circuit)
@@ -177,8 +178,14 @@ class Runner:
         first = self.engine.control_state(self._windings)
         return ControlState(own.taps, own.capacitors, first.voltages)
 
+    def _check_held(self) -> None:
+        """Raise if the engine no longer holds the circuit: it would solve another one."""
+        if self.engine.times_loaded != self._loaded:
+            raise RuntimeError("the engine holds another circuit by now: make a runner anew")
+
     def rewind(self) -> None:
         """Put the circuit into the state from which every day is settled: the model's own taps."""
+        self._check_held()
         self._restore(self._start)
         self._base_step = -1
 
@@ -218,7 +225,13 @@ class Runner:
         -------
         Solution
             Invalid steps hold whatever was found and a ``reason`` that says so.
+
+        Raises
+        ------
+        RuntimeError
+            If the engine has loaded another circuit since.
         """
+        self._check_held()
         steps = self.circuit.steps_per_day
         kvar = np.zeros_like(kw) if kvar is None else kvar
         exporting = np.asarray((kw < -MIN_EXPORT_KW).any(axis=0))

@@ -16,18 +16,15 @@ import numpy as np
 
 from v2g_feeder.powerflow.rows import WIDTH
 from v2g_feeder.study.days import day_file, load_day, read_files, solve_day
-from v2g_feeder.study.fleet_stage import runs_of
 from v2g_feeder.study.reduce import Reduced, StudyReducer
 from v2g_feeder.study.units import (
     Comparison,
     Plan,
     Unit,
     compare_engines,
-    load_circuit,
     plan_units,
     solve_unit,
     unit_file,
-    write_circuit,
     write_plan,
 )
 from v2g_feeder.workers import Outcome, run_units
@@ -43,7 +40,7 @@ if TYPE_CHECKING:
     from v2g_feeder.study.fleet_stage import FleetStage
     from v2g_feeder.workers import WorkerPool
 
-__all__ = ["DayReducer", "EngineUse", "load_ahead", "solve_runs", "solve_study"]
+__all__ = ["DayReducer", "EngineUse", "solve_runs", "solve_study"]
 
 DEADLINE_S: Final = 600.0
 """Longest time that one unit, or the preparation of a feeder, may take."""
@@ -149,15 +146,6 @@ class _Days:
         self._tell(self._done)
 
 
-def load_ahead(
-    study: Study, feeder: FeederStage, circuit: Circuit, folder: Path, workers: WorkerPool
-) -> None:
-    """Have workers load the circuit of a study while its fleet is still being simulated."""
-    write_circuit(circuit, study.limits.reverse_flow_kw, folder)
-    most = len(runs_of(study)) * study.content.draws * len(study.calendar.days)
-    workers.get_ready(load_circuit, str(folder), _chosen(study, feeder, most).name == "batch")
-
-
 def solve_study(
     study: Study,
     feeder: FeederStage,
@@ -240,7 +228,7 @@ def solve_runs(
     same_as = plan_units(plan.kw, study.calendar)
     units = list(dict.fromkeys(same_as.values()))
     days = _Days(reducer, plan.reader, same_as, lambda done: tell(done, len(units)))
-    use = _chosen(study, feeder, len(units))
+    use = _chosen(study, feeder, units)
     left = units
     if use.name == "batch":
         use, left = _by_batch(study, units, (days, folder), workers)
@@ -256,10 +244,10 @@ def solve_runs(
     return use, days.lost
 
 
-def _chosen(study: Study, feeder: FeederStage, units: int) -> EngineUse:
+def _chosen(study: Study, feeder: FeederStage, units: Sequence[Unit]) -> EngineUse:
     """Return the engine to begin with: the batch engine where the study asks for it or is large."""
     engine = study.content.power_flow.engine
-    size = units * study.calendar.steps_per_day * len(feeder.feeder.nodes)
+    size = len(units) * study.calendar.steps_per_day * len(feeder.feeder.nodes)
     if engine == "auto" and size < _LARGE:
         return EngineUse("opendss", f"{size / 1e6:.2g} million node-steps are few")
     return EngineUse("opendss" if engine == "opendss" else "batch")

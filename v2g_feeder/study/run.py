@@ -24,7 +24,7 @@ from v2g_feeder.study.fleet_stage import (
     prepare_fleet,
 )
 from v2g_feeder.study.pilot_figures import pilot_tables
-from v2g_feeder.study.power_flow import DEADLINE_S, load_ahead, solve_study
+from v2g_feeder.study.power_flow import DEADLINE_S, solve_study
 from v2g_feeder.study.protection import screen_study
 from v2g_feeder.study.ramp import what_the_feeder_takes
 from v2g_feeder.workers import WorkerPool, default_workers, run_alone, worker_pool
@@ -117,13 +117,11 @@ def run_study(
         tell("fleet", 0, 1)
         placed = placed_fleet(study, feeder)
         ramp = what_the_feeder_takes(study, feeder, placed, workers)  # beside the fleet
-        units_folder = working_folder(out, inputs_of(study, feeder), resume=resume)
-        circuit = _with_chargers(study, feeder, placed)
-        load_ahead(study, feeder, circuit, units_folder, workers)
         fleet = prepare_fleet(study, feeder, placed)
         protection = screen_study(study, feeder, placed, workers)
         pilot = pilot_tables(study, feeder, fleet, ramp())
-        folders = out, units_folder
+        units_folder = working_folder(out, inputs_of(study, feeder), resume=resume)
+        circuit, folders = _with_chargers(study, feeder, placed), (out, units_folder)
         reduced, use = solve_study(study, feeder, fleet, circuit, folders, workers, tell)
     from v2g_feeder.study.write import write_results  # noqa: PLC0415  # reports import matplotlib
 

@@ -20,7 +20,7 @@ from v2g_feeder.feeder.engine import shared_engine
 from v2g_feeder.powerflow.days import BatchRunner
 from v2g_feeder.powerflow.opendss import Circuit, Runner
 from v2g_feeder.powerflow.solution import Solution
-from v2g_feeder.store import load_arrays, replacing, save_arrays
+from v2g_feeder.store import load_arrays, save_arrays
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,18 +34,16 @@ __all__ = [
     "Unit",
     "by_batch",
     "compare_engines",
-    "load_circuit",
     "load_unit",
     "lost_solution",
     "plan_of",
     "plan_units",
     "solve_unit",
     "unit_file",
-    "write_circuit",
     "write_plan",
 ]
 
-_PLAN, _CIRCUIT = "plan.pickle", "circuit.pickle"
+_PLAN = "plan.pickle"
 _SAME_TAP = 1e-6  # per unit
 
 
@@ -96,19 +94,11 @@ class Plan:
     reader: DayReader
 
 
-def write_circuit(circuit: Circuit, reverse_limits_kw: Mapping[str, float], folder: Path) -> None:
-    """Write the circuit of a plan where workers find it, ahead of the plan or with it."""
-    if not (folder / _CIRCUIT).is_file():
-        with replacing(folder / _CIRCUIT) as temporary:
-            temporary.write_bytes(pickle.dumps((circuit, reverse_limits_kw)))
-
-
 def write_plan(plan: Plan, folder: Path) -> None:
     """Write a plan where the workers of this study find it."""
-    write_circuit(plan.circuit, plan.reverse_limits_kw, folder)
+    folder.mkdir(parents=True, exist_ok=True)
     kw = {run: values.astype(np.float32) for run, values in plan.kw.items()}
-    with replacing(folder / _PLAN) as temporary:
-        temporary.write_bytes(pickle.dumps(replace(plan, kw=kw)))
+    (folder / _PLAN).write_bytes(pickle.dumps(replace(plan, kw=kw)))
 
 
 @lru_cache(maxsize=1)
@@ -121,21 +111,14 @@ def plan_of(folder: str) -> Plan:
 @lru_cache(maxsize=1)
 def _runner(folder: str) -> Runner:
     """Return this process's runner of a plan; the circuit is loaded once."""
-    circuit, limits = pickle.loads((Path(folder) / _CIRCUIT).read_bytes())  # noqa: S301  # ours
-    return Runner(shared_engine(), circuit, limits)
+    plan = plan_of(folder)
+    return Runner(shared_engine(), plan.circuit, plan.reverse_limits_kw)
 
 
 @lru_cache(maxsize=1)
 def _batch_runner(folder: str) -> BatchRunner:
     """Return this process's batch engine of a plan."""
     return BatchRunner(_runner(folder))
-
-
-def load_circuit(folder: str, batch: bool) -> None:  # called by position
-    """Load the circuit of a plan, and where asked its matrix, before there are units."""
-    _runner(folder)
-    if batch:
-        _batch_runner(folder)
 
 
 def _power(plan: Plan, unit: Unit) -> np.ndarray:
