@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import yaml
 
-from v2g_feeder.study import hosting, power_flow
+from v2g_feeder.study import hosting_units, power_flow
 from v2g_feeder.study.config import load_study
 from v2g_feeder.study.hosting import run_hosting
 from v2g_feeder.study.run import run_study
@@ -63,7 +63,7 @@ def test_of_a_search_for_capacity(tmp_path, shuffled):
     path.write_text(yaml.safe_dump(STUDY))
     checked = load_study(path)
     planned = run_hosting(checked, tmp_path / "planned", workers=1)
-    counts = shuffled(hosting)
+    counts = shuffled(hosting_units)
     other = run_hosting(checked, tmp_path / "shuffled", workers=2)
     assert max(counts) == 4
     assert other["content_sha256"] == planned["content_sha256"]
