@@ -272,7 +272,8 @@ def test_fleet_capacity_and_envelopes_go_on_too(tmp_path, monkeypatch):
     assert [one.name for one in out.glob(".units/f0/*")] == ["0.pickle"]
     seen, again = go(out)
     assert solved[-1] == 0
-    assert [one for one in seen if one[0] == "envelope"] == [("envelope", 1, 2), ("envelope", 2, 2)]
+    told = [done for stage, done, _ in seen if stage == "envelope"]
+    assert told in ([1, 2], [2]), "the worker may have ended the second day before it was stopped"
     assert again["content_sha256"] == whole["content_sha256"]
     for name in ("fleet_capacity", "envelopes"):
         assert json.dumps(again[name], default=str) == json.dumps(whole[name], default=str)
