@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from isal import isal_zlib
 
 from v2g_feeder.errors import InputError, Problem
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "CHUNK_LEVEL",
     "SCHEMA_VERSION",
     "ContentHash",
     "claim_folder",
@@ -34,15 +36,19 @@ __all__ = [
     "empty_folder",
     "file_sha256",
     "load_arrays",
+    "pack_chunk",
     "plain",
     "replacing",
     "save_arrays",
+    "unpack_chunk",
     "working_name",
     "write_json",
     "write_text",
 ]
 
 SCHEMA_VERSION: Final = 1
+CHUNK_LEVEL: Final = 1
+"""Level of compression of arrays."""
 _MARKER: Final = "summary.json"
 _WORKING: Final = ".units"  # while it is there, the folder is a result in the making
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
@@ -194,6 +200,35 @@ def load_arrays(path: Path) -> dict[str, Any]:
     """Load what :func:`save_arrays` saved."""
     found: dict[str, Any] = pickle.loads(path.read_bytes())  # noqa: S301  # our own file
     return found
+
+
+def pack_chunk(values: np.ndarray) -> bytes:
+    """Return the bytes of a chunk as NetCDF's filters ``shuffle`` and ``gzip`` make them.
+
+    HDF5's own zlib takes five times as long, which is most of what a study costs beside its power
+    flow.
+    """
+    flat = np.ascontiguousarray(values).ravel()
+    shuffled = flat.view(np.uint8).reshape(-1, flat.itemsize).T.tobytes()
+    return bytes(isal_zlib.compress(shuffled, CHUNK_LEVEL))
+
+
+def unpack_chunk(packed: bytes, into: np.ndarray) -> None:
+    """Write float32 values that :func:`pack_chunk` packed; HDF5 takes twice as long.
+
+    Parameters
+    ----------
+    packed
+        Bytes of a chunk.
+    into
+        The bits of the values, 32-bit unsigned integers, of the chunk's shape.
+    """
+    shuffled = np.frombuffer(isal_zlib.decompress(packed), np.uint8)
+    first, second, third, last = shuffled.reshape(4, *into.shape)
+    into[:] = last
+    for byte in (third, second, first):
+        into <<= 8
+        into |= byte
 
 
 def file_sha256(path: Path) -> str:

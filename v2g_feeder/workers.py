@@ -14,7 +14,7 @@ import sys
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
@@ -81,10 +81,11 @@ class WorkerPool:
 
 
 @contextmanager
-def worker_pool(workers: int, module: str = "") -> Iterator[WorkerPool]:
+def worker_pool(workers: WorkerPool | int | None, module: str = "") -> Iterator[WorkerPool]:
     """Yield worker processes for more than one :func:`run_units`; they end with the block.
 
-    With a module they start at once and import it, while the caller does something else.
+    With a module they start at once and import it, while the caller does something else. Those of
+    a pool are yielded as they are, and go on after the block; ``None`` is the processors at hand.
 
     Raises
     ------
@@ -92,12 +93,15 @@ def worker_pool(workers: int, module: str = "") -> Iterator[WorkerPool]:
         In a worker that runs the user's script once more because nothing guards its calls; the
         process that waits for it says so.
     """
+    if isinstance(workers, WorkerPool):
+        yield workers
+        return
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         sys.exit(1)
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPool(workers, context=spawn, initializer=_set_up) as pool:
+    spawn, count = multiprocessing.get_context("spawn"), workers or default_workers()
+    with ProcessPool(count, context=spawn, initializer=_set_up) as pool:
         try:
-            begun = WorkerPool(pool, workers)
+            begun = WorkerPool(pool, count)
             if module:
                 begun.get_ready(import_module, module)
             yield begun
@@ -158,7 +162,7 @@ class _Work(Generic[Result]):
 
     def outcomes(self, workers: int | WorkerPool) -> Iterator[Outcome[Result]]:
         """Yield outcomes as they come, and hand on the units that wait."""
-        with worker_pool(workers) if isinstance(workers, int) else nullcontext(workers) as pool:
+        with worker_pool(workers) as pool:
             try:
                 while self._waiting or self._running:
                     self.begin(pool)
@@ -184,7 +188,7 @@ def collect_rarely() -> None:
 
 
 def _set_up() -> None:
-    """Keep a worker from taking most of the machine's memory, where the system has such a limit."""
+    """Prepare a worker, and keep it from most of the machine's memory where that can be limited."""
     collect_rarely()
     if sys.platform != "linux":
         return

@@ -19,7 +19,7 @@ from v2g_feeder.cli.shown import (
     shown_run,
     workers_option,
 )
-from v2g_feeder.workers import default_workers, worker_pool
+from v2g_feeder.workers import worker_pool
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,7 +114,7 @@ def _begun(
     """Return the workers of a single study, which begin while this process still imports."""
     if len(files) > 1 or not files[0].is_file():
         return nullcontext(workers)
-    return worker_pool(workers or default_workers(), "v2g_feeder.study.run")
+    return worker_pool(workers, "v2g_feeder.study.run")
 
 
 def _told(number: int, total: int, file: Path, given: dict[str, Any]) -> dict[str, Any]:

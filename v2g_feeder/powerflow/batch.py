@@ -399,9 +399,10 @@ class BatchSolver:
                 bench.off_curve[~own.settled] = off[~own.settled]
                 bench.curtailed_kw[going] = response.follow.curtailed_kw[going]
             own.settled[:] |= np.logical_not(settle)
-            sample(self._regulators, self._banks, work, own, hour)
-            endless |= bench.rounds.endless(own)
-            own.settled[endless] = True
+            if not own.settled.all():
+                sample(self._regulators, self._banks, work, own, hour)
+                endless |= bench.rounds.endless(own)
+                own.settled[endless] = True
             done = np.asarray(own.settled & going)
             if done.sum() >= least:
                 own.settled[endless] = False

@@ -46,11 +46,11 @@ from v2g_feeder.store import write_text
 from v2g_feeder.workers import run_units
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from v2g_feeder.report.reading import Result, Run
-    from v2g_feeder.workers import WorkerPool
+    from v2g_feeder.workers import Outcome, WorkerPool
 
 __all__ = ["write_report"]
 
@@ -79,8 +79,10 @@ def write_report(result: Path, workers: WorkerPool | None = None) -> Path:
     InputError
         If files are missing or of another schema version.
     """
-    jobs = [(name, (result, name)) for name in (_APART if workers else ())]
-    outcomes = run_units(_part, jobs, workers=workers or 1, deadline_s=_DEADLINE_S)
+    outcomes: Iterable[Outcome[dict[str, Any]]] = ()
+    if workers:
+        jobs = [(name, (result, name)) for name in _APART]
+        outcomes = run_units(_part, jobs, workers=workers, deadline_s=_DEADLINE_S)
     loaded = read_result(result)
     with _nothing_of_nothing():
         context = _context(loaded)

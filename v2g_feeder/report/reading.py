@@ -11,13 +11,12 @@ import h5netcdf
 import numpy as np
 import pandas as pd
 import xarray as xr
-from isal import isal_zlib
 
 from v2g_feeder.conventions import Policy
 from v2g_feeder.errors import InputError, Problem
 from v2g_feeder.report.words import run_order
 from v2g_feeder.screening import HOURLY_COLUMNS, VIOLATION_COLUMNS
-from v2g_feeder.store import SCHEMA_VERSION
+from v2g_feeder.store import SCHEMA_VERSION, unpack_chunk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -144,7 +143,7 @@ class Result:
 def _unpacked(stored: Any, where: tuple[int, ...]) -> np.ndarray | None:
     """Return float32 values ``[step, place]`` that are packed as a study does, a chunk a day.
 
-    HDF5 takes twice as long. ``None`` for what is stored in another way, or not there.
+    ``None`` for what is stored in another way, or not there.
     """
     steps, places = stored.shape[3:]
     day = stored.chunks[3] if stored.chunks else 0
@@ -158,14 +157,7 @@ def _unpacked(stored: Any, where: tuple[int, ...]) -> np.ndarray | None:
             packed = stored.id.read_direct_chunk((*where, step, 0))[1]
         except RuntimeError:  # no such chunk: a day that was not solved
             return None
-        first, second, third, last = np.frombuffer(isal_zlib.decompress(packed), np.uint8).reshape(
-            4, day, places
-        )
-        part = found[step : step + day]
-        part[:] = last
-        for byte in (third, second, first):
-            part <<= 8
-            part |= byte
+        unpack_chunk(packed, found[step : step + day])
     return found.view(np.float32)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
-from isal import isal_zlib
+
+from v2g_feeder.store import pack_chunk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,15 +17,12 @@ __all__ = [
     "BY_PLACE",
     "BY_POINT",
     "BY_STEP",
-    "LEVEL",
     "STATISTICS",
     "Chunk",
     "chunks_of",
-    "packed_bytes",
 ]
 
 STATISTICS: Final = ("min", "p05", "p95", "max")
-LEVEL: Final = 1  # of compression
 _RANGE_BITS: Final = 16  # mantissa bits kept of the ranges over draws: 1e-5 of the value
 BY_PLACE: Final = {
     "v_pu": ("node", "per unit as connected", "service voltage"),
@@ -103,19 +101,8 @@ def _packed(
     draw: tuple[int, ...] = (),
 ) -> Chunk:
     """Return values ``[step, ...]`` as a chunk."""
-    packed = packed_bytes(np.asarray(values, dtype="<f4"))
+    packed = pack_chunk(np.asarray(values, dtype="<f4"))
     return Chunk(name, statistic, draw, values.ndim - 1, packed)
-
-
-def packed_bytes(values: np.ndarray) -> bytes:
-    """Return the bytes of a chunk as the filters of the variables say.
-
-    HDF5's own zlib takes five times as long, which is most of what a study costs beside its power
-    flow.
-    """
-    flat = np.ascontiguousarray(values).ravel()
-    shuffled = flat.view(np.uint8).reshape(-1, flat.itemsize).T.tobytes()
-    return bytes(isal_zlib.compress(shuffled, LEVEL))
 
 
 def _over_draws(by_draw: Sequence[np.ndarray]) -> list[np.ndarray]:

@@ -6,18 +6,24 @@ only what was read leaves it. Units that OpenDSS solves come one by one, in file
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from v2g_feeder.errors import FeederError
 from v2g_feeder.powerflow.solution import Observed, Reason, Solution
+from v2g_feeder.screening import Screen
 from v2g_feeder.store import load_arrays, save_arrays
 from v2g_feeder.study.units import Unit, by_batch, load_unit, lost_solution, plan_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from v2g_feeder.calendar import Calendar
+    from v2g_feeder.screening import Limits
 
 __all__ = ["DayReader", "Runs", "day_file", "load_day", "read_files", "solve_day"]
 
@@ -25,19 +31,35 @@ Runs = dict[tuple[str, str], list[Solution]]
 """The solutions of a day by (policy, case), in the order of the draws."""
 
 
-class DayReader(Protocol):
-    """Reads the solutions of a day; what it finds can be pickled, and is folded by another."""
+@dataclass(frozen=True)
+class DayReader(ABC):
+    """Reads the solutions of a day under limits.
 
-    @property
-    def observed(self) -> Observed:
-        """The places of the solutions."""
+    Parameters
+    ----------
+    observed, limits, calendar
+        Of the study.
+    """
+
+    observed: Observed
+    limits: Limits
+    calendar: Calendar
 
     @property
     def steps_per_day(self) -> int:
         """Steps of a day."""
+        return self.calendar.steps_per_day
 
+    def screen(self) -> Screen:
+        """Lay the limits over the places."""
+        return Screen(self.observed, self.limits, steps_per_day=self.steps_per_day)
+
+    @abstractmethod
     def read(self, day: int, runs: Runs) -> Any:
-        """Read a day; ``runs`` may be used up, since its arrays are large."""
+        """Return what is found in a day, for another process to fold.
+
+        ``runs`` may be used up, since its arrays are large.
+        """
 
 
 def day_file(folder: str | Path, day: int) -> Path:

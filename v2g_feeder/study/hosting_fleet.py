@@ -22,8 +22,9 @@ from v2g_feeder.hosting.fleet import (
 )
 from v2g_feeder.loadshape import fleet_power
 from v2g_feeder.powerflow.solution import stacked
-from v2g_feeder.screening import Screen, unknowns
+from v2g_feeder.screening import unknowns
 from v2g_feeder.store import load_arrays, save_arrays
+from v2g_feeder.study.days import DayReader
 from v2g_feeder.study.fleet_stage import (
     as_stored,
     bounding_power,
@@ -39,12 +40,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from v2g_feeder.calendar import Calendar
     from v2g_feeder.fleet import FleetSettings, Vehicles
     from v2g_feeder.hosting import FleetCapacity
     from v2g_feeder.loadshape import ShapeSettings
-    from v2g_feeder.powerflow.solution import Observed
-    from v2g_feeder.screening import Limits
     from v2g_feeder.study.config import Study
     from v2g_feeder.study.days import Runs
     from v2g_feeder.study.feeder_stage import FeederStage
@@ -204,30 +202,16 @@ def _runs(study: Study, settings: FleetCapacity) -> list[Run]:
 
 
 @dataclass(frozen=True)
-class _Reader:
+class _Reader(DayReader):
     """Reads which limits are broken when, on one day.
 
     Parameters
     ----------
-    observed, limits, calendar
-        Of the study.
     runs
         That are judged.
     """
 
-    observed: Observed
-    limits: Limits
-    calendar: Calendar
     runs: tuple[Run, ...]
-
-    @property
-    def steps_per_day(self) -> int:
-        """Steps of a day."""
-        return self.calendar.steps_per_day
-
-    def screen(self) -> Screen:
-        """Lay the limits over the places."""
-        return Screen(self.observed, self.limits, steps_per_day=self.steps_per_day)
 
     def read(self, day: int, runs: Runs) -> dict[Run, pd.DataFrame]:
         """Return the rows of each run against its reference: step, criterion, effect."""

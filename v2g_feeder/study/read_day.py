@@ -16,14 +16,14 @@ from v2g_feeder.conventions import (
     without_chance,
 )
 from v2g_feeder.powerflow.solution import stacked
-from v2g_feeder.screening import Screen, keyed, reverse_kw
+from v2g_feeder.screening import keyed, reverse_kw
 from v2g_feeder.store import ContentHash
 from v2g_feeder.study.chunks import Chunk, chunks_of
+from v2g_feeder.study.days import DayReader
 
 if TYPE_CHECKING:
-    from v2g_feeder.calendar import Calendar
-    from v2g_feeder.powerflow.solution import Observed, Solution
-    from v2g_feeder.screening import Limits, Reading
+    from v2g_feeder.powerflow.solution import Solution
+    from v2g_feeder.screening import Reading, Screen
     from v2g_feeder.study.days import Runs
 
     Run = tuple[str, str]
@@ -85,30 +85,16 @@ class DayFound:
 
 
 @dataclass(frozen=True)
-class StudyReader:
+class StudyReader(DayReader):
     """Reads a day of a study.
 
     Parameters
     ----------
-    observed, limits, calendar
-        Of the study.
     stored
         How many draws' arrays are kept.
     """
 
-    observed: Observed
-    limits: Limits
-    calendar: Calendar
     stored: int
-
-    @property
-    def steps_per_day(self) -> int:
-        """Steps of a day."""
-        return self.calendar.steps_per_day
-
-    def screen(self) -> Screen:
-        """Lay the limits over the places."""
-        return Screen(self.observed, self.limits, steps_per_day=self.steps_per_day)
 
     def read(self, day: int, runs: Runs) -> DayFound:
         """Read a day; runs that share their solutions are read once."""

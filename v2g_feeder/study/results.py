@@ -13,14 +13,8 @@ from typing import TYPE_CHECKING, Any
 import h5netcdf
 import numpy as np
 
-from v2g_feeder.study.chunks import (
-    BY_PLACE,
-    BY_POINT,
-    BY_STEP,
-    LEVEL,
-    STATISTICS,
-    packed_bytes,
-)
+from v2g_feeder.store import CHUNK_LEVEL, pack_chunk
+from v2g_feeder.study.chunks import BY_PLACE, BY_POINT, BY_STEP, STATISTICS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -150,7 +144,7 @@ class ResultsFile:
             dtype="<f4",
             chunks=chunks,
             compression="gzip",
-            compression_opts=LEVEL,
+            compression_opts=CHUNK_LEVEL,
             shuffle=True,
             fillvalue=np.float32(np.nan),
         )
@@ -197,7 +191,7 @@ class ResultsFile:
             )
             stored = variable._h5ds.id  # noqa: SLF001
             for where in np.ndindex(values.shape[:-2]):
-                packed = packed_bytes(values[where].astype(dtype))
+                packed = pack_chunk(values[where].astype(dtype))
                 stored.write_direct_chunk((*where, *(0,) * min(2, values.ndim)), packed)
             variable.attrs["units"] = units
             variable.attrs["long_name"] = long_name

@@ -27,13 +27,14 @@ from v2g_feeder.study.pilot_figures import pilot_tables
 from v2g_feeder.study.power_flow import DEADLINE_S, solve_study
 from v2g_feeder.study.protection import screen_study
 from v2g_feeder.study.ramp import what_the_feeder_takes
-from v2g_feeder.workers import WorkerPool, default_workers, run_alone, worker_pool
+from v2g_feeder.workers import run_alone, worker_pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from v2g_feeder.powerflow.opendss import Circuit
     from v2g_feeder.study.config import Study
+    from v2g_feeder.workers import WorkerPool
 
     Tell = Callable[[str, int, int], None]
 
@@ -91,19 +92,10 @@ def run_study(
         Before anything is written, if the study cannot be run, or the run to go on with had other
         inputs.
     """
-    if not isinstance(workers, WorkerPool):
-        with worker_pool(workers or default_workers(), "v2g_feeder.study.run") as pool:
-            return run_study(
-                study,
-                out,
-                workers=pool,
-                overwrite=overwrite,
-                resume=resume,
-                progress=progress,
-                notice=notice,
-                command=command,
-            )
-    with ThreadPoolExecutor(1) as aside:
+    with (
+        worker_pool(workers, "v2g_feeder.study.run") as pool,
+        ThreadPoolExecutor(1) as aside,
+    ):
         aside.submit(import_module, "v2g_feeder.study.write")  # matplotlib, beside the feeder
         tell, feeder = begin(
             study,
@@ -112,32 +104,32 @@ def run_study(
             progress=progress,
             notice=notice,
             resume=resume,
-            workers=workers,
+            workers=pool,
         )
         tell("fleet", 0, 1)
         placed = placed_fleet(study, feeder)
-        ramp = what_the_feeder_takes(study, feeder, placed, workers)  # beside the fleet
+        ramp = what_the_feeder_takes(study, feeder, placed, pool)  # beside the fleet
         fleet = prepare_fleet(study, feeder, placed)
-        protection = screen_study(study, feeder, placed, workers)
+        protection = screen_study(study, feeder, placed, pool)
         pilot = pilot_tables(study, feeder, fleet, ramp())
         units_folder = working_folder(out, inputs_of(study, feeder), resume=resume)
         circuit, folders = _with_chargers(study, feeder, placed), (out, units_folder)
-        reduced, use = solve_study(study, feeder, fleet, circuit, folders, workers, tell)
-    from v2g_feeder.study.write import write_results  # noqa: PLC0415  # reports import matplotlib
+        reduced, use = solve_study(study, feeder, fleet, circuit, folders, pool, tell)
+        from v2g_feeder.study.write import write_results  # noqa: PLC0415  # matplotlib
 
-    tell("report", 0, 1)
-    summary = write_results(
-        study,
-        feeder,
-        fleet,
-        reduced,
-        use,
-        out,
-        workers=workers,
-        command=command,
-        protection=protection,
-        pilot=pilot,
-    )
+        tell("report", 0, 1)
+        summary = write_results(
+            study,
+            feeder,
+            fleet,
+            reduced,
+            use,
+            out,
+            workers=pool,
+            command=command,
+            protection=protection,
+            pilot=pilot,
+        )
     finish(units_folder)
     tell("report", 1, 1)
     return summary
