@@ -113,7 +113,8 @@ def test_there_is_at_least_one_worker_and_no_unit_is_no_outcome(functions):
 
 
 def test_a_pool_serves_one_stage_after_the_other(functions):
-    with worker_pool(2, "worker_functions") as pool:
+    with worker_pool(2) as pool:
+        pool.get_ready(importlib.import_module, "worker_functions")
         first = run_units(
             functions.double, [(number, (number,)) for number in range(40)],
             workers=pool, deadline_s=30.0,
@@ -124,3 +125,29 @@ def test_a_pool_serves_one_stage_after_the_other(functions):
         found = list(run_units(functions.where_am_i, units, workers=pool, deadline_s=30.0))
     assert not any(outcome.lost for outcome in found)
     assert os.getpid() not in {outcome.result for outcome in found}
+
+
+def test_what_a_unit_is_given_is_what_it_was_when_it_was_handed_on(functions):
+    """Even where the caller changes it at once, and a thread of the pool is behind."""
+    with worker_pool(1) as pool:
+        given = {number: number for number in range(50_000)}
+        outcome = run_units(functions.total, [("", (given,))], workers=pool, deadline_s=30.0)
+        given.clear()
+        (found,) = outcome
+        assert found.result == sum(range(50_000))
+        with pytest.raises((TypeError, AttributeError)):
+            run_units(functions.total, [("", (lambda: 0,))], workers=pool, deadline_s=30.0)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signal masks")
+def test_workers_do_not_hear_of_interrupts_and_their_parent_does(functions, tmp_path):
+    """Those that take the place of one that died neither."""
+    with worker_pool(1) as pool:
+        units = [("", ()), ("again", ())]
+        first = list(run_units(functions.hears_interrupts, units, workers=pool, deadline_s=30.0))
+        die = [("", (str(tmp_path), "x", "exit"))]
+        (lost,) = run_units(functions.die, die, workers=pool, deadline_s=30.0)
+        later = list(run_units(functions.hears_interrupts, units, workers=pool, deadline_s=30.0))
+    assert lost.lost
+    assert [outcome.result for outcome in first + later] == [False] * 4
+    assert functions.hears_interrupts()

@@ -62,3 +62,13 @@ def mixed(kind, *arguments):
         "refuse": refuse,
         "hoard": hoard,
     }[kind](*arguments)
+
+
+def total(numbers):
+    """Add up."""
+    return sum(numbers)
+
+
+def hears_interrupts():
+    """Whether an interrupt of the terminal would reach this process."""
+    return signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])

@@ -10,13 +10,14 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
+import pickle
+import signal
 import sys
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 __all__ = [
+    "Alone",
     "Outcome",
     "WorkerPool",
     "collect_rarely",
@@ -66,7 +68,7 @@ def default_workers() -> int:
 
 @dataclass(frozen=True)
 class WorkerPool:
-    """Worker processes that outlive one :func:`run_units`."""
+    """Worker processes that outlive one :func:`run_units`; they start with the first unit."""
 
     processes: ProcessPool
     workers: int
@@ -77,15 +79,39 @@ class WorkerPool:
         Nothing is said of what fails: the units that need it will.
         """
         for _ in range(self.workers):
-            self.processes.schedule(function, args=arguments)
+            self.schedule(function, *arguments)
+
+    def schedule(
+        self, function: Callable[..., Any], *arguments: Any, deadline_s: float | None = None
+    ) -> Any:
+        """Hand on a call; return its future.
+
+        The processes, which start with the first call, do not hear of an interrupt: those that
+        still import would print a traceback each.
+        """
+        with _interrupts_held():
+            return self.processes.schedule(function, args=arguments, timeout=deadline_s)
 
 
 @contextmanager
-def worker_pool(workers: WorkerPool | int | None, module: str = "") -> Iterator[WorkerPool]:
+def _interrupts_held() -> Iterator[None]:
+    """Have an interrupt wait for the end of the block, where the system can, as children do."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def worker_pool(workers: WorkerPool | int | None) -> Iterator[WorkerPool]:
     """Yield worker processes for more than one :func:`run_units`; they end with the block.
 
-    With a module they start at once and import it, while the caller does something else. Those of
-    a pool are yielded as they are, and go on after the block; ``None`` is the processors at hand.
+    Those of a pool are yielded as they are, and go on after the block; ``None`` is the processors
+    at hand.
 
     Raises
     ------
@@ -101,10 +127,7 @@ def worker_pool(workers: WorkerPool | int | None, module: str = "") -> Iterator[
     spawn, count = multiprocessing.get_context("spawn"), workers or default_workers()
     with ProcessPool(count, context=spawn, initializer=_set_up) as pool:
         try:
-            begun = WorkerPool(pool, count)
-            if module:
-                begun.get_ready(import_module, module)
-            yield begun
+            yield WorkerPool(pool, count)
         except BaseException:
             pool.stop()  # type: ignore[no-untyped-call]
             raise
@@ -157,8 +180,8 @@ class _Work(Generic[Result]):
         """Hand on as many units as the processes of a pool are to have before them."""
         while self._waiting and len(self._running) < pool.workers * _AHEAD:
             unit = self._waiting.popleft()
-            begun = pool.processes.schedule(self._function, args=unit[1], timeout=self._deadline_s)
-            self._running[begun] = unit
+            given = pickle.dumps((self._function, unit[1]))  # now: the caller may change it later
+            self._running[pool.schedule(_call, given, deadline_s=self._deadline_s)] = unit
 
     def outcomes(self, workers: int | WorkerPool) -> Iterator[Outcome[Result]]:
         """Yield outcomes as they come, and hand on the units that wait."""
@@ -177,6 +200,12 @@ class _Work(Generic[Result]):
             finally:
                 for future in self._running:  # the caller has had enough, or a unit has raised
                     future.cancel()
+
+
+def _call(given: bytes) -> Any:
+    """Run a unit; in a worker."""
+    function, arguments = pickle.loads(given)  # noqa: S301  # our own
+    return function(*arguments)
 
 
 def collect_rarely() -> None:
@@ -214,14 +243,8 @@ def _outcome(key: Any, future: Any, deadline_s: float) -> Outcome[Any]:
         raise V2GFeederError(_NONE_UP) from None
 
 
-def run_alone(
-    function: Callable[..., Result],
-    *arguments: Any,
-    deadline_s: float,
-    feeder: object = "",
-    workers: WorkerPool | int = 1,
-) -> Result:
-    """Run one function in another process and return its result.
+class Alone(Generic[Result]):
+    """One function that another process runs: begun, and to be waited for.
 
     Parameters
     ----------
@@ -229,21 +252,51 @@ def run_alone(
         Importable by name, and what it is called with.
     deadline_s
         Longest time that it may take.
-    feeder
-        The model that it reads and solves, if that is what it does.
     workers
-        Those of :func:`worker_pool`, of which one does it; else a process of its own.
-
-    Raises
-    ------
-    FeederError
-        If the process crashed or overran, twice, over a feeder.
-    UnitError
-        If it did over anything else.
+        Those of :func:`worker_pool`, of which one begins at once; else a process of its own, once
+        it is waited for.
     """
-    (outcome,) = run_units(function, [("", arguments)], workers=workers, deadline_s=deadline_s)
-    if outcome.lost and feeder:
-        raise FeederError(f"{feeder}: the engine could not read and solve it: {outcome.lost}")
-    if outcome.lost:
-        raise UnitError(f"{function.__name__}: {outcome.lost}")
-    return outcome.result  # type: ignore[return-value]
+
+    def __init__(
+        self,
+        function: Callable[..., Result],
+        *arguments: Any,
+        deadline_s: float,
+        workers: WorkerPool | int = 1,
+    ) -> None:
+        self._name = function.__name__
+        units = [("", arguments)]
+        self._outcomes = run_units(function, units, workers=workers, deadline_s=deadline_s)
+
+    def result(self, feeder: object = "") -> Result:
+        """Wait for the result.
+
+        Parameters
+        ----------
+        feeder
+            The model that the function reads and solves, if that is what it does.
+
+        Raises
+        ------
+        FeederError
+            If the process crashed or overran, twice, over a feeder.
+        UnitError
+            If it did over anything else.
+        """
+        (outcome,) = self._outcomes
+        if outcome.lost and feeder:
+            raise FeederError(f"{feeder}: the engine could not read and solve it: {outcome.lost}")
+        if outcome.lost:
+            raise UnitError(f"{self._name}: {outcome.lost}")
+        return outcome.result  # type: ignore[return-value]
+
+
+def run_alone(
+    function: Callable[..., Result],
+    *arguments: Any,
+    deadline_s: float,
+    feeder: object = "",
+    workers: WorkerPool | int = 1,
+) -> Result:
+    """Run one function in another process and return its result, as :class:`Alone` does."""
+    return Alone(function, *arguments, deadline_s=deadline_s, workers=workers).result(feeder)
