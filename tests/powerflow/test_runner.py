@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ import pytest
 
 from v2g_feeder.feeder.engine import LOCKED, shared_engine
 from v2g_feeder.feeder.library import resolve_model
+from v2g_feeder.powerflow.opendss import kept_runner
 from v2g_feeder.powerflow.solution import Reason, SuddenKind
 
 from .feeders import (
@@ -111,6 +112,48 @@ def test_a_runner_whose_circuit_is_gone_says_so():
     ieee13(points=POINTS[:1])
     with pytest.raises(RuntimeError, match="holds another circuit"):
         first.run(0, EXPORT)
+
+
+def test_some_steps_of_a_day_are_solved_at_their_hours(tmp_path):
+    """Load, own generation by its shape, and EVs, without a day's history before them."""
+    mult = "(0 0 0.5 1 0.2 0)"
+    text = (
+        source() + line("l", "src", "b", 1.0)
+        + f"New LoadShape.sun npts={STEPS} interval=1 mult={mult}\n"
+        + "New Load.x bus1=b phases=3 kv=12.47 kw=800 kvar=200\n"
+        + "New Generator.g bus1=b phases=3 kv=12.47 kw=900 pf=1 daily=sun status=variable\n"
+        + bases()
+    )  # fmt: skip
+    solver = runner(tmp_path, text, [point("b", "A")], loads=["x"], p=P, steps=STEPS)
+    kw = np.array([[0.0, 30.0, -60.0, -90.0, 20.0, 0.0]])
+    for first in (0, STEPS):
+        whole = solver.run(first, kw, sudden=True)
+        assert whole.head_kw.max() - whole.head_kw.min() > 500.0, "the generation is seen"
+        part = solver.run(first, kw[:, 2:5], sudden=True, begin=2)
+        for item in ("v_pu", "flow_kw", "head_kw", "reason"):
+            assert getattr(part, item) == pytest.approx(getattr(whole, item)[2:5], rel=1e-6), item
+        assert part.sudden_step.tolist() == [0, 1, 2]
+        assert part.sudden_kind.tolist() == [LOST, LOST, END]
+        assert part.sudden_pu == pytest.approx(whole.sudden_pu[1:], abs=1e-6), "the start is not"
+
+
+def test_a_runner_of_an_equal_circuit_is_kept_while_the_engine_holds_it():
+    engine = shared_engine()
+    first = ieee13()
+    circuit = first.circuit
+    kept = kept_runner(engine, circuit, {})
+    assert kept is not first
+    again = replace(circuit, points=circuit.points.copy())
+    assert kept_runner(engine, again, {}) is kept
+    fewer = replace(circuit, points=circuit.points[:2])
+    other = kept_runner(engine, fewer, {})
+    assert other is not kept
+    assert kept_runner(engine, fewer, {"head": 5.0}) is not other
+    last = kept_runner(engine, replace(circuit, base_load=circuit.base_load.scaled(2.0)), {})
+    assert last.circuit.base_load.p.max() == 2 * circuit.base_load.p.max()
+    engine.load(circuit.master)
+    assert kept_runner(engine, last.circuit, {}) is not last
+    assert same_bits(kept_runner(engine, circuit, {}).run(0, EXPORT), ieee13().run(0, EXPORT))
 
 
 def test_a_scaled_base_load_and_back_gives_the_same_bits():

@@ -54,7 +54,7 @@ def plain_run(study, feeder, ramp, mode, kw):
     run(f"Edit Vsource.source pu={study.content.feeder.source_pu}")
     for command in Conditions(reverse_mode=mode).commands(feeder.feeder):
         run(command)
-    base, step = feeder.circuit.base_load, ramp.first_step
+    base, step = feeder.circuit.base_load, ramp.first_step + ramp.steps.start
     for load in feeder.feeder.loads.itertuples():
         row = base.shape_of[load.name]
         p, q = load.kw * base.p[row, step], load.kvar * base.q[row, step]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from v2g_feeder.feeder.base_load import BaseLoad
     from v2g_feeder.feeder.engine import RawSolution
 
-__all__ = ["EV_NAME", "Circuit", "Runner", "base_commands", "ev_commands"]
+__all__ = ["EV_NAME", "Circuit", "Runner", "base_commands", "ev_commands", "kept_runner"]
 
 EV_NAME: Final = "v2g"
 """Prefix of the loads and load shapes that stand for connection points."""
@@ -68,6 +68,18 @@ class Circuit:
     step_hours: float
     steps_per_day: int
     chargers: ChargerControl = field(default_factory=ChargerControl)
+
+    def equals(self, other: Circuit) -> bool:
+        """Whether another circuit is built and driven alike."""
+        plain = ("master", "commands", "step_hours", "steps_per_day", "chargers")
+        one, two = self.base_load, other.base_load
+        return (
+            all(getattr(self, name) == getattr(other, name) for name in plain)
+            and self.points.equals(other.points)
+            and one.shape_of == two.shape_of
+            and np.array_equal(one.p, two.p)
+            and np.array_equal(one.q, two.q)
+        )
 
     @property
     def export_kw(self) -> np.ndarray:
@@ -144,6 +156,7 @@ class Runner:
         reverse_limits_kw: Mapping[str, float] | None = None,
     ) -> None:
         self.circuit, self.engine = circuit, engine
+        self.reverse_limits_kw = reverse_limits_kw
         steps = circuit.steps_per_day
         engine.load(
             circuit.master,
@@ -167,7 +180,7 @@ class Runner:
             )
         )
         self._start = self._first_start()
-        self._base_step = -1
+        self._held_base = (-1, 0)
         self._settled = self._start
 
     def _first_start(self) -> ControlState:
@@ -178,16 +191,21 @@ class Runner:
         first = self.engine.control_state(self._windings)
         return ControlState(own.taps, own.capacitors, first.voltages)
 
+    @property
+    def is_held(self) -> bool:
+        """Whether the engine holds the circuit still."""
+        return self.engine.times_loaded == self._loaded
+
     def _check_held(self) -> None:
         """Raise if the engine no longer holds the circuit: it would solve another one."""
-        if self.engine.times_loaded != self._loaded:
+        if not self.is_held:
             raise RuntimeError("the engine holds another circuit by now: make a runner anew")
 
     def rewind(self) -> None:
         """Put the circuit into the state from which every day is settled: the model's own taps."""
         self._check_held()
         self._restore(self._start)
-        self._base_step = -1
+        self._held_base = (-1, 0)
 
     @property
     def start_volts(self) -> np.ndarray:
@@ -197,7 +215,7 @@ class Runner:
     def set_base_load(self, base_load: BaseLoad) -> None:
         """Take other multipliers of the same loads and shapes."""
         self.circuit = replace(self.circuit, base_load=base_load)
-        self._base_step = -1
+        self._held_base = (-1, 0)
 
     def run(
         self,
@@ -206,8 +224,9 @@ class Runner:
         kvar: np.ndarray | None = None,
         *,
         sudden: bool = False,
+        begin: int = 0,
     ) -> Solution:
-        """Solve one day.
+        """Solve one day, or some steps of it.
 
         Parameters
         ----------
@@ -220,6 +239,8 @@ class Runner:
         sudden
             Whether to solve the sudden steps too, regulators locked: all export lost at every
             step with export, event start and event end.
+        begin
+            Step of the day that ``kw`` begins with; as many are solved as it has.
 
         Returns
         -------
@@ -232,41 +253,39 @@ class Runner:
             If the engine has loaded another circuit since.
         """
         self._check_held()
-        steps = self.circuit.steps_per_day
         kvar = np.zeros_like(kw) if kvar is None else kvar
         exporting = np.asarray((kw < -MIN_EXPORT_KW).any(axis=0))
-        self._set_evs(kw, kvar, sudden=sudden and bool(exporting.any()))
-        self._set_base(first_step)
+        self._set_evs(kw, kvar, begin, sudden=sudden and bool(exporting.any()))
+        self._set_base(first_step, begin)
         self._restore(self._settled)
         rows, curtailed, given = [], [], []
         changes: list[tuple[int, SuddenKind, np.ndarray]] = []
-        for step in range(steps):
-            raw = self.solve_at(step)
-            row = self._measure(raw, first_step + step, kw[:, step])
+        for step in range(kw.shape[1]):
+            raw = self.solve_at(begin + step)
+            row = self._measure(raw, first_step + begin + step, kw[:, step])
             rows.append(row)
             curtailed.append(self.curtailed_kw)
             given.append(self.given)
             if sudden and row[-1] <= Reason.FLAGGED:
-                changes += self._sudden(step, exporting, row[0])
+                changes += self._sudden(step, begin, exporting, row[0])
         found = _collect(rows, changes, len(self.probe.observed.voltages))
         if not self.circuit.chargers.enabled:
             return found
         return with_curves(found, np.array(curtailed), np.array(given))
 
     def _sudden(
-        self, step: int, exporting: np.ndarray, before: np.ndarray
+        self, step: int, begin: int, exporting: np.ndarray, before: np.ndarray
     ) -> list[tuple[int, SuddenKind, np.ndarray]]:
         """Solve what can follow this step at once, taps as they are."""
-        steps = self.circuit.steps_per_day
         wanted: list[tuple[int, int, SuddenKind]] = []
         if exporting[step]:
             wanted.append((_LOST, step, SuddenKind.ALL_EXPORT_LOST))
-        if step + 1 < steps and exporting[step] != exporting[step + 1]:
+        if step + 1 < len(exporting) and exporting[step] != exporting[step + 1]:
             kind = SuddenKind.EVENT_START if exporting[step + 1] else SuddenKind.EVENT_END
             wanted.append((_NEXT, step + 1, kind))
         found = []
         for copy, at, kind in wanted:
-            raw = self.solve_at(copy * steps + step, LOCKED)
+            raw = self.solve_at(copy * self.circuit.steps_per_day + begin + step, LOCKED)
             rests = raw.converged and not self.off_curve
             after = self.probe.voltages(raw) if rests else np.full_like(before, np.nan)
             found.append((at, kind, (after - before).astype(np.float32)))
@@ -337,13 +356,13 @@ class Runner:
                 shape[position] = value
             self.engine.set_shape(f"{EV_NAME}_{number}", *power)
 
-    def _set_base(self, first_step: int) -> None:
+    def _set_base(self, first_step: int, begin: int) -> None:
         """Give the base-load shapes the day that begins at ``first_step``, if they hold another.
 
-        Its first step is settled without EVs from the model's own taps; every unit of the day then
-        begins from that state, to the bit.
+        The first step that is solved is settled without EVs from the model's own taps; every unit
+        of the day then begins from that state, to the bit.
         """
-        if first_step == self._base_step:
+        if (first_step, begin) == self._held_base:
             return
         base, steps = self.circuit.base_load, self.circuit.steps_per_day
         for row in range(len(base.p)):
@@ -353,13 +372,15 @@ class Runner:
                 np.tile(base.p[row, day], _COPIES),
                 np.tile(base.q[row, day], _COPIES),
             )
-        self._base_step = first_step
+        self._held_base = first_step, begin
         self._restore(self._start)
-        self.solve_at(_NONE * steps)
+        self.solve_at(_NONE * steps + begin)
         self._settled = self.engine.control_state(self._windings)
 
-    def _set_evs(self, kw: np.ndarray, kvar: np.ndarray, *, sudden: bool) -> None:
+    def _set_evs(self, kw: np.ndarray, kvar: np.ndarray, begin: int, *, sudden: bool) -> None:
         """Give every connection point its day, and the copies that the sudden steps read."""
+        after = self.circuit.steps_per_day - begin - kw.shape[1]
+        kw, kvar = (np.pad(power, ((0, 0), (begin, after))) for power in (kw, kvar))
         none = np.zeros_like(kw)
         following = [np.append(power[:, 1:], power[:, -1:], axis=1) for power in (kw, kvar)]
         lost = [np.maximum(kw, 0.0), np.where(kw < 0, 0.0, kvar)]
@@ -413,6 +434,25 @@ class Runner:
             if (out & (np.abs(kw[owner]) > 0)).any() or self.off_curve:
                 return Reason.EV_NOT_DELIVERED
         return self._gate.judge(volts, self.circuit.base_load.p[:, step])
+
+
+_KEPT: list[Runner] = []
+
+
+def kept_runner(engine: Engine, circuit: Circuit, reverse_limits_kw: Mapping[str, float]) -> Runner:
+    """Return the runner that was asked for last, if it is of an equal circuit; else a new one.
+
+    Parameters
+    ----------
+    engine, circuit, reverse_limits_kw
+        As of :class:`Runner`.
+    """
+    for runner in _KEPT:
+        alike = runner.reverse_limits_kw == reverse_limits_kw and runner.circuit.equals(circuit)
+        if alike and runner.engine is engine and runner.is_held:
+            return runner
+    _KEPT[:] = [Runner(engine, circuit, reverse_limits_kw)]
+    return _KEPT[0]
 
 
 def _base_gate(feeder: Feeder, circuit: Circuit) -> LoadGate:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import numpy as np
@@ -12,7 +13,7 @@ from v2g_feeder.conventions import AS_STUDIED, Criterion
 from v2g_feeder.feeder.engine import shared_engine
 from v2g_feeder.hosting import Conditions, ReverseMode
 from v2g_feeder.hosting.ramp import first_limit
-from v2g_feeder.powerflow.opendss import Runner
+from v2g_feeder.powerflow.opendss import kept_runner
 from v2g_feeder.screening import Screen
 from v2g_feeder.study.fleet_stage import export_rating, fleet_places
 from v2g_feeder.study.sections import Section
@@ -64,11 +65,13 @@ class Ramp:
     Parameters
     ----------
     circuit
-        With the commands of the variation; ``steps_per_day`` are the steps of the event.
+        With the commands of the variation.
     rating_kw
         Of each point.
     first_step
-        Of the calendar.
+        Of the calendar, with which the day begins.
+    steps
+        Of the day, those of the event.
     key
         What the row says beside the answer.
     criteria
@@ -78,6 +81,7 @@ class Ramp:
     circuit: Circuit
     rating_kw: np.ndarray
     first_step: int
+    steps: range
     key: dict[str, Any]
     criteria: tuple[str, ...] = ()
 
@@ -105,9 +109,13 @@ def what_the_feeder_takes(
     if study.event is None or not len(fleet.vehicles):
         return list
     ramps = list(ramps_of(study, feeder, fleet))
+    by_circuit = sorted(  # which a worker loads once
+        range(len(ramps)),
+        key=lambda number: itemgetter("reverse_mode", "change")(ramps[number].key),
+    )
     work = [
-        (number, (one, study.limits, study.limits.reverse_flow_kw))
-        for number, one in enumerate(ramps)
+        (number, (ramps[number], study.limits, study.limits.reverse_flow_kw))
+        for number in by_circuit
     ]
     outcomes = run_units(ramp_of, work, workers=workers, deadline_s=_DEADLINE_S)
 
@@ -120,13 +128,13 @@ def what_the_feeder_takes(
 
 def ramp_of(one: Ramp, limits: Limits, reverse_limits_kw: dict[str, float]) -> dict[str, Any]:
     """Run one ramp; in a process of its own, since it loads the engine."""
-    runner = Runner(shared_engine(), one.circuit, reverse_limits_kw)
-    steps = one.circuit.steps_per_day
+    runner = kept_runner(shared_engine(), one.circuit, reverse_limits_kw)
+    begin, sudden = one.steps.start, not one.criteria
     found = first_limit(
-        lambda kw: runner.run(one.first_step, kw, sudden=not one.criteria),
+        lambda kw: runner.run(one.first_step, kw, sudden=sudden, begin=begin),
         Screen(runner.probe.observed, limits),
         one.rating_kw,
-        steps,
+        len(one.steps),
         season=one.key["season"],
         criteria=one.criteria,
     )
@@ -142,7 +150,7 @@ def ramps_of(study: Study, feeder: FeederStage, fleet: PlacedFleet) -> Iterator[
     assert event is not None  # noqa: S101  # the caller's test
     end_h = event.end_h if event.end_h > event.start_h else 24.0
     step_hours = study.calendar.step_hours
-    steps = round((end_h - event.start_h) / step_hours)
+    steps = range(round(event.start_h / step_hours), round(end_h / step_hours))
     placements = {AS_STUDIED: (fleet.points, fleet.of_vehicle)}
     if asked.balanced:
         placements[BALANCED] = fleet_places(study, feeder, phases="balanced")
@@ -160,7 +168,7 @@ def ramps_of(study: Study, feeder: FeederStage, fleet: PlacedFleet) -> Iterator[
     )
     for number in _days(study, every=section is not None):
         day = study.calendar.days[number]
-        first = number * study.calendar.steps_per_day + round(event.start_h / step_hours)
+        first = study.calendar.day_slice(number).start
         for mode in modes:
             own = Conditions(reverse_mode=mode).commands(feeder.feeder)
             for change, (points, of_vehicle), extra in changes:
@@ -169,7 +177,6 @@ def ramps_of(study: Study, feeder: FeederStage, fleet: PlacedFleet) -> Iterator[
                     feeder.circuit,
                     commands=(*feeder.circuit.commands, *own, *extra),
                     points=points,
-                    steps_per_day=steps,
                 )
                 key = {
                     "season": day.season,
@@ -182,10 +189,10 @@ def ramps_of(study: Study, feeder: FeederStage, fleet: PlacedFleet) -> Iterator[
                 }
                 plain = change == AS_STUDIED and mode == modes[0]
                 if plain:
-                    yield Ramp(circuit, rating, first, key | {"asked": "any"})
+                    yield Ramp(circuit, rating, first, steps, key | {"asked": "any"})
                 if section is not None:
                     only = (str(Criterion.OVER_VOLTAGE),)
-                    yield Ramp(circuit, rating, first, key | {"asked": only[0]}, only)
+                    yield Ramp(circuit, rating, first, steps, key | {"asked": only[0]}, only)
 
 
 def _days(study: Study, *, every: bool) -> list[int]:
