@@ -123,8 +123,8 @@ def test_what_is_left_of_the_error_is_below_the_tolerance(monkeypatch):
 def test_mixed_answers_lead_to_the_same_solution_sooner(name, monkeypatch):
     both, states = random_states(name, 48, seed=3)
     mixed = both.run(states)
-    assert both.solver._depth == 2
-    monkeypatch.setattr(both.solver, "_depth", 0)
+    assert both.solver.steady
+    monkeypatch.setattr(both.solver, "steady", False)
     plain = both.run(states)
     valid = (plain.reason <= Reason.FLAGGED) & (mixed.reason <= Reason.FLAGGED)
     assert valid.sum() > 24
@@ -133,15 +133,16 @@ def test_mixed_answers_lead_to_the_same_solution_sooner(name, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("load", "depth"),
-    [("model=1", 2), ("model=2", 2), ("model=3", 0), ("model=5", 2), ("model=7", 0),
-     ("model=4 cvrwatts=0.8 cvrvars=3", 0), ("model=8 zipv=[0.2 0.3 0.5 0.1 0.1 0.8 0]", 2)],
+    ("load", "steady"),
+    [("model=1", True), ("model=2", True), ("model=3", False), ("model=5", True),
+     ("model=7", False), ("model=4 cvrwatts=0.8 cvrvars=3", False),
+     ("model=8 zipv=[0.2 0.3 0.5 0.1 0.1 0.8 0]", True)],
 )  # fmt: skip
-def test_answers_are_mixed_only_where_no_load_jumps(load, depth, tmp_path):
+def test_a_load_that_jumps_at_a_limit_is_seen(load, steady, tmp_path):
+    """There answers are not mixed, and voltages are carried from step to step."""
     own = f"New Load.x bus1=b phases=3 kv=12.47 kw=1200 kvar=300 vmaxpu=1.05 {load}\nSet Volt"
-    assert (
-        pair(LONG_LINE.replace("Set Volt", own), tmp_path, [point("b", "A")]).solver._depth == depth
-    )
+    found = pair(LONG_LINE.replace("Set Volt", own), tmp_path, [point("b", "A")])
+    assert found.solver.steady == steady
 
 
 # -- beyond the nose --------------------------------------------------------------------------

@@ -72,6 +72,62 @@ def test_sudden_steps_of_others_change_nothing(day):
     assert all(same(one, other) for one, other in zip(none[::2], some[::2], strict=True))
 
 
+def dense(kw):
+    """Units that differ in every step, and one like the first; none moves many taps."""
+    size = np.abs(kw).max() * np.random.default_rng(5).uniform(0.05, 0.2, kw[:WIDTH].shape)
+    return size, size[0].copy()
+
+
+def counted(batch, monkeypatch, kw):
+    """Solve units; return what is found and how many states were solved."""
+    count, begin = [0], batch.solver.begin
+
+    def counting(bench, states):
+        count[0] += int(states.sum())
+        begin(bench, states)
+
+    monkeypatch.setattr(batch.solver, "begin", counting)
+    found = batch.run(0, kw)
+    monkeypatch.undo()
+    return found, count[0]
+
+
+def test_a_step_that_comes_again_is_solved_once(day, monkeypatch):
+    batch, kw, _ = day
+    assert batch.solver.steady
+    units, twin = dense(kw)
+    batch.run(0, units[:1])  # what the day begins with is solved
+    assert counted(batch, monkeypatch, units)[1] == WIDTH * STEPS
+    twin[:, 2] *= 0.99
+    found, count = counted(batch, monkeypatch, np.array([*units, twin, units[1]]))
+    assert WIDTH * STEPS < count < WIDTH * STEPS + 4, "some may be in hand twice"
+    assert same(found[WIDTH], batch.run(0, twin[None])[0])
+    assert not same(found[WIDTH], found[0])
+    assert same(found[WIDTH + 1], found[1])
+
+
+def test_a_step_after_other_taps_is_solved_again(day, monkeypatch):
+    """Whatever is known of a step, it was found with the taps that it began with."""
+    batch, kw, _ = day
+    units, twin = dense(kw)
+    twin[:, 2] *= 6.0
+    found, count = counted(batch, monkeypatch, np.array([*units, twin]))
+    assert (found[WIDTH].taps[2] != found[0].taps[2]).any()
+    assert count > WIDTH * STEPS + 1
+    assert same(found[WIDTH], batch.run(0, twin[None])[0])
+
+
+def test_voltages_are_carried_where_a_load_jumps(day, monkeypatch):
+    batch, kw, _ = day
+    units, twin = dense(kw)
+    twins = np.array([*units, twin])
+    batch.run(0, units[:1])
+    monkeypatch.setattr(batch.solver, "steady", False)
+    found, count = counted(batch, monkeypatch, twins)
+    assert count == len(twins) * STEPS
+    assert same(found[0], found[WIDTH])
+
+
 def test_no_units_have_no_solutions(day):
     batch, kw, _ = day
     assert batch.run(0, kw[:0]) == []

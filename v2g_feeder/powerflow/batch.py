@@ -232,7 +232,7 @@ class BatchSolver:
         self._feed = Source(
             self._fed, np.ascontiguousarray(amps.real), np.ascontiguousarray(amps.imag)
         )
-        self._depth = 2 if _steady(loads) else 0
+        self.steady = _steady(loads)
         place = np.append(self.place, size)
         self._sources = [(place[list(nodes)], matrix) for nodes, matrix in network.sources]
         self.start = np.zeros(size + 1, complex)
@@ -285,7 +285,7 @@ class BatchSolver:
             Number of load phases that each state may have at places of its own.
         """
         size, loads, tied = len(self.place) + 1, len(self.loads), len(self._border.re)
-        kept = 2 * loads if self._depth else 0
+        kept = 2 * loads if self.steady else 0
         shapes = {
             "re": (size,), "im": (size,), "load_re": (loads,), "load_im": (loads,),
             "border_re": (tied, tied), "border_im": (tied, tied),
@@ -418,7 +418,7 @@ class BatchSolver:
             work,
             idle,
             self._feed,
-            Rules(self.tolerance, _MOST_ITERATIONS, self._depth),
+            Rules(self.tolerance, _MOST_ITERATIONS, 2 if self.steady else 0),
         )
 
     def gauge(self, bench: Bench) -> Gauge:

@@ -1,9 +1,14 @@
 """Days of signed kW on the batch engine: the same units as the OpenDSS runner's, many at a time.
 
-Units of a day stand side by side as the states of a block, each with its own taps and its own
-voltages carried from solution to solution, as :class:`.opendss.Runner` does with one. Each goes at
-its own pace: a state whose controls have come to rest goes on to what its unit is to solve next, or
-to the next unit, while others take another round.
+Units of a day stand side by side as the states of a block, each with its own taps carried from step
+to step, as :class:`.opendss.Runner` does with one. Each goes at its own pace: a state whose
+controls have come to rest goes on to what its unit is to solve next, or to the next unit, while
+others take another round.
+
+Every step begins from the voltages that its day begins with. So a step is the same wherever base
+load, power of the points, taps and banks are, bit for bit, and is solved once: managed charging and
+export differ around events, not at noon. Where a load's current jumps at a limit there may be two
+solutions; there voltages are carried too, as OpenDSS does, and every step is solved.
 """
 
 from __future__ import annotations
@@ -24,7 +29,7 @@ from v2g_feeder.powerflow.rows import WIDTH
 from v2g_feeder.powerflow.solution import Reason, Solution, SuddenKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from v2g_feeder.powerflow.batch import Bench, Block
     from v2g_feeder.powerflow.opendss import Runner
@@ -42,12 +47,19 @@ _OF_CURVES: Final = ("curtailed_kw", "charger_kw", "charger_kvar")
 
 
 class _Solve(NamedTuple):
-    """What a state solves: a step of a unit, or what can follow it at once, taps as they are."""
+    """What a state solves: a step of a unit, or what can follow it at once, taps as they are.
+
+    A step that is followed is solved even if it is known: what follows needs its voltages.
+    """
 
     unit: int
     step: int
     kw: np.ndarray
     sudden: bool
+    followed: bool = False
+
+
+_Key = tuple[int, bytes]
 
 
 class _Day:
@@ -62,37 +74,53 @@ class _Day:
     """
 
     def __init__(self, kw: np.ndarray, sudden: np.ndarray) -> None:
-        self._kw, self.sudden = kw + 0.0, sudden  # no sign of a zero
+        self._kw = np.ascontiguousarray(kw.transpose(0, 2, 1)) + 0.0  # no sign of a zero
+        self.sudden = sudden
         self._exporting = np.asarray((kw < -MIN_EXPORT_KW).any(axis=1))
         self._found: dict[str, np.ndarray] = {}
         self._changes: list[list[tuple[int, SuddenKind, np.ndarray]]] = [[] for _ in kw]
         self._v_pu = np.zeros((0, WIDTH))
+        self._asked: dict[int, _Key] = {}
+        self._ends: dict[_Key, tuple[int, int, list[np.ndarray]]] = {}
+        self._same: list[tuple[int, int, int, int]] = []
 
     def turns(self, units: Iterator[int], state: int) -> Iterator[_Solve]:
         """Yield what a state is to solve next, once the last has been taken in."""
         for unit in units:
-            for step, kw in enumerate(self._kw[unit].T):
-                yield _Solve(unit, step, kw, sudden=False)
-                follows = [*self._follows(unit, step)]
-                if not follows:
+            for step, kw in enumerate(self._kw[unit]):
+                followed = bool(self.sudden[unit] and self._exporting[unit, step : step + 2].any())
+                yield _Solve(unit, step, kw, sudden=False, followed=followed)
+                if not followed or self._found["reason"][unit, step] > _FLAGGED:
                     continue
                 before = self._v_pu[:, state].copy()
-                for at, kind, power in follows:
+                for at, kind, power in self._follows(unit, step):
                     yield _Solve(unit, step, power, sudden=True)
                     change = (self._v_pu[:, state] - before).astype(np.float32)
                     self._changes[unit].append((at, kind, change))
 
     def _follows(self, unit: int, step: int) -> Iterator[tuple[int, SuddenKind, np.ndarray]]:
         """Yield sudden changes from a step: where it is counted, kind, power that remains."""
-        if not self.sudden[unit] or self._found["reason"][unit, step] > _FLAGGED:
-            return
         kw, exporting = self._kw[unit], self._exporting[unit]
         if exporting[step]:
-            yield step, SuddenKind.ALL_EXPORT_LOST, np.maximum(kw[:, step], 0.0)
-        if step + 1 < kw.shape[1] and exporting[step] != exporting[step + 1]:
+            yield step, SuddenKind.ALL_EXPORT_LOST, np.maximum(kw[step], 0.0)
+        if step + 1 < len(kw) and exporting[step] != exporting[step + 1]:
             starts = exporting[step + 1]
             kind = SuddenKind.EVENT_START if starts else SuddenKind.EVENT_END
-            yield step + 1, kind, kw[:, step + 1]
+            yield step + 1, kind, kw[step + 1]
+
+    def known(self, one: _Solve, held: Sequence[np.ndarray], state: int) -> bool:
+        """Whether a step is solved already, with the same power and what a state holds.
+
+        What it held afterwards is put there.
+        """
+        key = one.step, b"".join([one.kw.tobytes(), *(array[:, state].tobytes() for array in held)])
+        if one.followed or key not in self._ends:
+            self._asked[state] = key
+            return False
+        unit, step, ends = self._ends[key]
+        self._same.append((one.unit, one.step, unit, step))
+        _put(held, state, ends)
+        return True
 
     def take(self, block: Block, bench: Bench, solved: dict[int, _Solve], points: slice) -> None:
         """Take in what states have solved.
@@ -114,19 +142,27 @@ class _Day:
             hand_out(array, states, units, steps, self._array(name, len(array)))
         for name in _READ_WHOLE:
             self._array(name)[units, steps] = getattr(block, name)[states]
+        for state, unit, step in steps_of:
+            if state in self._asked:
+                ends = [array[:, state].copy() for array in _held(bench)]
+                self._ends[self._asked.pop(state)] = unit, step, ends
         self._v_pu = block.v_pu
         self._v_pu[:, bench.off_curve] = np.nan
 
     def _array(self, name: str, *places: int) -> np.ndarray:
         """Return what is found of all units by step, ``[unit, step, place]``."""
         if name not in self._found:
-            units, _, steps = self._kw.shape
+            units, steps = self._kw.shape[:2]
             kind = np.uint8 if name == "reason" else np.float32
             self._found[name] = np.empty((units, steps, *places), kind)
         return self._found[name]
 
     def solutions(self, *, curves: bool) -> list[Solution]:
         """Return what was found of each unit; of chargers where they follow curves."""
+        if self._same:
+            units, steps, of_units, of_steps = np.array(self._same).T
+            for array in self._found.values():
+                array[units, steps] = array[of_units, of_steps]
         return [self._solution(unit, curves=curves) for unit in range(len(self._kw))]
 
     def _solution(self, unit: int, *, curves: bool) -> Solution:
@@ -220,13 +256,10 @@ class BatchRunner:
         hour, settle = np.zeros(WIDTH), np.ones(WIDTH, bool)
         while True:
             for state in np.flatnonzero(done).tolist():
-                one = next(turns[state], None)
+                one = self._next(turns[state], state, day, begins)
                 going[state] = one is not None
                 if one is None:
                     continue
-                if one.step == 0 and not one.sudden:
-                    for array, held in zip(_carried(bench), begins, strict=True):
-                        array[:, state] = held
                 now[state], settle[state], hour[state] = one, not one.sudden, self._hour(one.step)
                 self._put(bench, state, first_step + one.step, one.kw)
             if not going.any():
@@ -238,6 +271,23 @@ class BatchRunner:
                 block, bench, {s: now[s] for s in np.flatnonzero(done).tolist()}, self._point_rows
             )
 
+    def _next(
+        self, turns: Iterator[_Solve], state: int, day: _Day, begins: list[np.ndarray]
+    ) -> _Solve | None:
+        """Return what a state is to solve next, and have it hold what that begins with."""
+        bench = self._bench
+        for one in turns:
+            if one.sudden:
+                return one
+            if one.step == 0:
+                _put(_held(bench), state, begins[2:])
+            if self.solver.steady and day.known(one, _held(bench), state):
+                continue
+            if one.step == 0 or self.solver.steady:
+                _put(_volts(bench), state, begins[:2])
+            return one
+        return None
+
     def _begins(self, first_step: int) -> list[np.ndarray]:
         """Return what a day's units begin with: its first step settled without EVs."""
         if first_step not in self._settled:
@@ -245,7 +295,8 @@ class BatchRunner:
             for state in range(WIDTH):
                 self._put(bench, state, first_step, nothing)
             self.solver.solve(bench, settle=True, hour=np.full(WIDTH, self._hour(0)))
-            self._settled[first_step] = [array[:, 0].copy() for array in _carried(bench)]
+            arrays = (*_volts(bench), *_held(bench))
+            self._settled[first_step] = [array[:, 0].copy() for array in arrays]
         return self._settled[first_step]
 
     def _put(self, bench: Bench, state: int, step: int, kw: np.ndarray) -> None:
@@ -264,7 +315,17 @@ class BatchRunner:
         return float(((step + 1) * self.circuit.step_hours - 1e-9) % 24.0 + 1e-9)
 
 
-def _carried(bench: Bench) -> tuple[np.ndarray, ...]:
-    """Return what a state carries on: voltages, taps, banks and regulators' directions."""
-    work, own = bench.work, bench.controls
-    return work.re, work.im, own.taps, own.closed, own.mode
+def _volts(bench: Bench) -> tuple[np.ndarray, ...]:
+    """Return the node voltages of states."""
+    return bench.work.re, bench.work.im
+
+
+def _held(bench: Bench) -> tuple[np.ndarray, ...]:
+    """Return taps, banks and regulators' directions, which states carry from step to step."""
+    return bench.controls.taps, bench.controls.closed, bench.controls.mode
+
+
+def _put(arrays: Sequence[np.ndarray], state: int, values: Sequence[np.ndarray]) -> None:
+    """Put values into the places of a state."""
+    for array, value in zip(arrays, values, strict=True):
+        array[:, state] = value
