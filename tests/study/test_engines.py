@@ -149,6 +149,7 @@ def test_what_the_batch_engine_loses_is_left_to_opendss(monkeypatch, write_study
 
     days = SimpleNamespace(
         same_as={day: {unit: unit for unit in units if unit.day == day} for day in range(2)},
+        power=dict.fromkeys,
         begin=lambda: None,
         add_day=lambda day, file: handed.append((day, file.name)),
     )

@@ -17,7 +17,7 @@ from v2g_feeder.errors import FeederError
 from v2g_feeder.powerflow.solution import Observed, Reason, Solution
 from v2g_feeder.screening import Screen
 from v2g_feeder.store import load_arrays, save_arrays
-from v2g_feeder.study.units import Unit, by_batch, load_unit, lost_solution, plan_of
+from v2g_feeder.study.units import Power, Unit, by_batch, load_unit, lost_solution, plan_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,15 +67,17 @@ def day_file(folder: str | Path, day: int) -> Path:
     return Path(folder) / f"d{day:03d}.pickle"
 
 
-def solve_day(folder: str, same_as: Mapping[Unit, Unit]) -> str:
+def solve_day(folder: str, power: Power, same_as: Mapping[Unit, Unit]) -> str:
     """Solve a day with the batch engine and write what its reader finds; in a worker.
 
-    The same plan and day give the same numbers, whatever was solved before.
+    The same plan and power give the same numbers, whatever was solved before.
 
     Parameters
     ----------
     folder
         Where the plan is and the file goes.
+    power
+        Of the units that are solved.
     same_as
         The unit that is solved for each unit of the day.
 
@@ -84,14 +86,13 @@ def solve_day(folder: str, same_as: Mapping[Unit, Unit]) -> str:
     str
         Why the batch engine cannot represent the model; empty if it can.
     """
-    units = list(dict.fromkeys(same_as.values()))
     try:
-        found = dict(zip(units, by_batch(folder, units), strict=True))
+        found = dict(zip(power, by_batch(folder, power), strict=True))
     except FeederError as error:
         return str(error)
     runs = _runs(plan_of(folder).reader, same_as, found)
     found.clear()
-    day = units[0].day
+    day = next(iter(power)).day
     save_arrays(day_file(folder, day), {"found": plan_of(folder).reader.read(day, runs)})
     return ""
 

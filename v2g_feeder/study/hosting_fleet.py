@@ -331,13 +331,13 @@ def fleet_capacity(
         kw = {run: np.stack([power[run] for power in powers]) for run in draws.runs}
         kw[_NO_EV] = np.zeros((1, *next(iter(kw.values())).shape[1:]))
         circuit = replace(feeder.circuit, points=draws.points)
-        plan = Plan(circuit, study.limits.reverse_flow_kw, kw, tally.reader)
+        plan = Plan(circuit, study.limits.reverse_flow_kw, tally.reader)
         tally.first = first
 
         def told(done: int, total: int, first: int = first, count: int = len(some)) -> None:
             tell("fleet capacity", first + count * done // max(total, 1), whole)
 
-        use, gone = solve_runs(study, feeder, plan, (tally, units), workers, told)
+        use, gone = solve_runs(study, feeder, (plan, kw), (tally, units), workers, told)
         engines.add(use.name)
         lost += len(gone)
         if not gone:  # else the next run tries them again

@@ -8,8 +8,8 @@ the batch engine lost.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
@@ -20,9 +20,11 @@ from v2g_feeder.study.reduce import Reduced, StudyReducer
 from v2g_feeder.study.units import (
     Comparison,
     Plan,
+    Power,
     Unit,
     compare_engines,
     plan_units,
+    power_of,
     solve_unit,
     unit_file,
     write_plan,
@@ -30,7 +32,7 @@ from v2g_feeder.study.units import (
 from v2g_feeder.workers import Outcome, run_units
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from v2g_feeder.powerflow.opendss import Circuit
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
 __all__ = ["DayReducer", "EngineUse", "solve_runs", "solve_study"]
 
 DEADLINE_S: Final = 600.0
-"""Longest time that one unit, or the preparation of a feeder, may take."""
+"""Longest time that one unit may take."""
 _CHECK: Final = "check"
 _LARGE: Final = 5_000_000  # node-steps: OpenDSS solves as many in about ten seconds
 _SHARE_OTHER: Final = 0.01  # of the steps compared may end in other taps, on a band's very edge
@@ -97,9 +99,11 @@ class _Days:
         reducer: DayReducer,
         reader: DayReader,
         same_as: Mapping[Unit, Unit],
+        power: Callable[[Iterable[Unit]], Power],
         tell: Callable[[int], None],
     ) -> None:
         self._reducer, self._reader, self._tell = reducer, reader, tell
+        self.power = power
         self.same_as: dict[int, dict[Unit, Unit]] = {}
         """Units of each day, with the unit that is solved for each."""
         for unit, solved in same_as.items():
@@ -179,13 +183,13 @@ def solve_study(
     """
     out, folder = into
     reducer = StudyReducer(study, feeder, fleet, out)
-    plan = Plan(circuit, study.limits.reverse_flow_kw, fleet.kw, reducer.reader)
+    plan = Plan(circuit, study.limits.reverse_flow_kw, reducer.reader)
 
     def told(done: int, total: int) -> None:
         tell("power flow", done, total)
 
     try:
-        use, lost = solve_runs(study, feeder, plan, (reducer, folder), workers, told)
+        use, lost = solve_runs(study, feeder, (plan, fleet.kw), (reducer, folder), workers, told)
     finally:
         reducer.close()
     return reducer.reduced(lost), use
@@ -194,12 +198,12 @@ def solve_study(
 def solve_runs(
     study: Study,
     feeder: FeederStage,
-    plan: Plan,
+    work: tuple[Plan, Mapping[tuple[str, str], np.ndarray]],
     into: tuple[DayReducer, Path],
     workers: int | WorkerPool,
     tell: Callable[[int, int], None],
 ) -> tuple[EngineUse, dict[str, str]]:
-    """Solve all units of a plan, and hand them on day by day.
+    """Solve all units of some runs, and hand them on day by day.
 
     What an interrupted run has left in the folder is not solved again.
 
@@ -207,8 +211,9 @@ def solve_runs(
     ----------
     study, feeder
         The study and its feeder.
-    plan
-        What is solved, and who reads it.
+    work
+        What workers share, and injections by (policy, case), ``[draw, point, step]``; as results
+        keep them, in single precision.
     into
         Who takes what was read, and the folder for the plan and what workers write.
     workers
@@ -223,19 +228,23 @@ def solve_runs(
     dict
         Units that were lost, with the reason.
     """
-    reducer, folder = into
+    (plan, kw), (reducer, folder) = work, into
     write_plan(plan, folder)
-    same_as = plan_units(plan.kw, study.calendar)
+    same_as = plan_units(kw, study.calendar)
     units = list(dict.fromkeys(same_as.values()))
-    days = _Days(reducer, plan.reader, same_as, lambda done: tell(done, len(units)))
+    power = partial(power_of, kw, study.calendar)
+    days = _Days(reducer, plan.reader, same_as, power, lambda done: tell(done, len(units)))
     use = _chosen(study, feeder, units)
     left = units
     if use.name == "batch":
         use, left = _by_batch(study, units, (days, folder), workers)
     files = {unit: unit_file(folder, unit) for unit in left}
     kept = {unit for unit in left if files[unit].is_file()}
-    work = [(unit, (str(folder), unit)) for unit in left if unit not in kept]
-    outcomes = run_units(solve_unit, work, workers=workers, deadline_s=DEADLINE_S)
+    jobs = [
+        (unit, (str(folder), unit, power))
+        for unit, power in days.power(unit for unit in left if unit not in kept).items()
+    ]
+    outcomes = run_units(solve_unit, jobs, workers=workers, deadline_s=DEADLINE_S)
     days.begin()
     for unit in sorted(kept):
         days.add(unit, files[unit])
@@ -267,12 +276,14 @@ def _by_batch(
     days, folder = into
     count = study.content.power_flow.check_units
     picked = np.random.default_rng(study.content.seed).permutation(len(units))[:count]
-    sample = tuple(units[number] for number in sorted(picked))
+    sample = days.power(units[number] for number in sorted(picked))
     jobs: list[tuple[Any, tuple[Any, ...]]] = [(_CHECK, (str(folder), sample))]
     files = {day: day_file(folder, day) for day in days.same_as}
     ready = [day for day, file in files.items() if file.is_file()]
     jobs += [
-        (day, (str(folder), same_as)) for day, same_as in days.same_as.items() if day not in ready
+        (day, (str(folder), days.power(same_as.values()), same_as))
+        for day, same_as in days.same_as.items()
+        if day not in ready
     ]
     blocks = max(-(-len(set(same_as.values())) // WIDTH) for same_as in days.same_as.values())
     outcomes = run_units(
@@ -302,11 +313,11 @@ def _by_batch(
     return EngineUse("batch", "", use.comparison if use else None, by_opendss), left
 
 
-def _job(folder: str, units: Sequence[Unit] | Mapping[Unit, Unit]) -> Comparison | str:
+def _job(folder: str, power: Power, same_as: Mapping[Unit, Unit] | None = None) -> Comparison | str:
     """Compare both engines on units, or solve and read those of a day; in a worker."""
-    if isinstance(units, Mapping):
-        return solve_day(folder, units)
-    return compare_engines(folder, units)
+    if same_as is None:
+        return compare_engines(folder, power)
+    return solve_day(folder, power, same_as)
 
 
 def _judged(outcome: Outcome[Comparison | str]) -> EngineUse:

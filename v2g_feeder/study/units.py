@@ -18,12 +18,12 @@ from v2g_feeder.conventions import Policy
 from v2g_feeder.errors import FeederError
 from v2g_feeder.feeder.engine import shared_engine
 from v2g_feeder.powerflow.days import BatchRunner
-from v2g_feeder.powerflow.opendss import Circuit, Runner
+from v2g_feeder.powerflow.opendss import Circuit, Runner, kept_runner
 from v2g_feeder.powerflow.solution import Solution
 from v2g_feeder.store import load_arrays, save_arrays
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from v2g_feeder.calendar import Calendar
     from v2g_feeder.study.days import DayReader
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Comparison",
     "Plan",
+    "Power",
     "Unit",
     "by_batch",
     "compare_engines",
@@ -38,6 +39,7 @@ __all__ = [
     "lost_solution",
     "plan_of",
     "plan_units",
+    "power_of",
     "solve_unit",
     "unit_file",
     "write_plan",
@@ -71,6 +73,10 @@ class Unit(NamedTuple):
         return f"d{self.day:03d}_{self.policy}_{self.case}_{self.draw:04d}"
 
 
+Power = dict[Unit, np.ndarray]
+"""What units ask of each connection point, ``[point, step]`` of their day, kW."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """What the workers of a study share.
@@ -81,24 +87,19 @@ class Plan:
         The feeder with its connection points.
     reverse_limits_kw
         Reverse-flow limits by element.
-    kw
-        Injections by (policy, case), ``[draw, point, step]``; as results keep them, in single
-        precision.
     reader
         Who reads the days.
     """
 
     circuit: Circuit
     reverse_limits_kw: Mapping[str, float]
-    kw: Mapping[tuple[str, str], np.ndarray]
     reader: DayReader
 
 
 def write_plan(plan: Plan, folder: Path) -> None:
     """Write a plan where the workers of this study find it."""
     folder.mkdir(parents=True, exist_ok=True)
-    kw = {run: values.astype(np.float32) for run, values in plan.kw.items()}
-    (folder / _PLAN).write_bytes(pickle.dumps(replace(plan, kw=kw)))
+    (folder / _PLAN).write_bytes(pickle.dumps(plan))
 
 
 @lru_cache(maxsize=1)
@@ -108,11 +109,10 @@ def plan_of(folder: str) -> Plan:
     return plan
 
 
-@lru_cache(maxsize=1)
 def _runner(folder: str) -> Runner:
-    """Return this process's runner of a plan; the circuit is loaded once."""
+    """Return this process's runner of a plan."""
     plan = plan_of(folder)
-    return Runner(shared_engine(), plan.circuit, plan.reverse_limits_kw)
+    return kept_runner(shared_engine(), plan.circuit, plan.reverse_limits_kw)
 
 
 @lru_cache(maxsize=1)
@@ -121,35 +121,25 @@ def _batch_runner(folder: str) -> BatchRunner:
     return BatchRunner(_runner(folder))
 
 
-def _power(plan: Plan, unit: Unit) -> np.ndarray:
-    """Return the injections of a unit, ``[point, step]``."""
-    steps = plan.circuit.steps_per_day
-    whole = plan.kw[unit.policy, unit.case][unit.draw]
-    return np.asarray(whole[:, unit.day * steps : (unit.day + 1) * steps], float)
-
-
-def _by_opendss(folder: str, unit: Unit) -> Solution:
+def _by_opendss(folder: str, unit: Unit, kw: np.ndarray) -> Solution:
     """Solve a unit with OpenDSS."""
-    plan = plan_of(folder)
-    first = unit.day * plan.circuit.steps_per_day
-    return _runner(folder).run(first, _power(plan, unit), sudden=unit.policy == Policy.EXPORT)
+    first = unit.day * plan_of(folder).circuit.steps_per_day
+    return _runner(folder).run(first, kw, sudden=unit.policy == Policy.EXPORT)
 
 
-def by_batch(folder: str, units: Sequence[Unit]) -> list[Solution]:
+def by_batch(folder: str, power: Power) -> list[Solution]:
     """Solve units of one day side by side.
 
-    The same plan and unit give the same numbers, whatever is solved beside it.
+    The same plan, unit and power give the same numbers, whatever is solved beside it.
 
     Raises
     ------
     FeederError
         If the batch engine cannot represent the model.
     """
-    plan = plan_of(folder)
-    kw = np.array([_power(plan, unit) for unit in units])
-    sudden = np.array([unit.policy == Policy.EXPORT for unit in units])
-    first = units[0].day * plan.circuit.steps_per_day
-    return _batch_runner(folder).run(first, kw, sudden=sudden)
+    sudden = np.array([unit.policy == Policy.EXPORT for unit in power])
+    first = next(iter(power)).day * plan_of(folder).circuit.steps_per_day
+    return _batch_runner(folder).run(first, np.array([*power.values()]), sudden=sudden)
 
 
 def unit_file(folder: str | Path, unit: Unit) -> Path:
@@ -157,12 +147,12 @@ def unit_file(folder: str | Path, unit: Unit) -> Path:
     return Path(folder) / f"{unit.label}.pickle"
 
 
-def solve_unit(folder: str, unit: Unit) -> None:
+def solve_unit(folder: str, unit: Unit, kw: np.ndarray) -> None:
     """Solve a unit with OpenDSS and write its file.
 
-    The same plan and unit give the same bytes, whatever was solved before.
+    The same plan, unit and power give the same bytes, whatever was solved before.
     """
-    solution = _by_opendss(folder, unit)
+    solution = _by_opendss(folder, unit, kw)
     arrays = {item.name: getattr(solution, item.name) for item in fields(Solution)}
     save_arrays(unit_file(folder, unit), arrays)
 
@@ -188,7 +178,7 @@ class Comparison(NamedTuple):
     flow_kw: float
 
 
-def compare_engines(folder: str, units: Sequence[Unit]) -> Comparison | str:
+def compare_engines(folder: str, power: Power) -> Comparison | str:
     """Solve units with both engines and compare all steps.
 
     Returns
@@ -202,8 +192,8 @@ def compare_engines(folder: str, units: Sequence[Unit]) -> Comparison | str:
         return str(error)
     largest = dict.fromkeys(("v_pu", "loading_pct", "flow_kw"), 0.0)
     steps = other = 0
-    for unit in units:
-        reference, (found,) = _by_opendss(folder, unit), by_batch(folder, [unit])
+    for unit, kw in power.items():
+        reference, (found,) = _by_opendss(folder, unit, kw), by_batch(folder, {unit: kw})
         same = (reference.reason == found.reason) & np.array(
             [
                 np.allclose(one, two, atol=_SAME_TAP)
@@ -217,7 +207,7 @@ def compare_engines(folder: str, units: Sequence[Unit]) -> Comparison | str:
         for name, value in largest.items():
             apart = np.abs(getattr(reference, name)[kept] - getattr(found, name)[kept])
             largest[name] = float(max(value, np.nanmax(apart, initial=0.0)))
-    return Comparison(len(units), steps, other, **largest)
+    return Comparison(len(power), steps, other, **largest)
 
 
 def load_unit(path: Path) -> Solution:
@@ -238,6 +228,16 @@ def lost_solution(template: Solution, reason: int) -> Solution:
         **blank | changes | {"sudden_pu": template.sudden_pu[:0]},
         reason=np.full_like(template.reason, reason),
     )
+
+
+def power_of(
+    kw: Mapping[tuple[str, str], np.ndarray], calendar: Calendar, units: Iterable[Unit]
+) -> Power:
+    """Return the power of units, as views into the runs' ``[draw, point, step]``."""
+    return {
+        unit: kw[unit.policy, unit.case][unit.draw][:, calendar.day_slice(unit.day)]
+        for unit in units
+    }
 
 
 def plan_units(kw: Mapping[tuple[str, str], np.ndarray], calendar: Calendar) -> dict[Unit, Unit]:
