@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import isotonic_regression
 from scipy.special import betaincinv
 
 from v2g_feeder.conventions import ANY, WHOLE_DAY, Case, Criterion, Policy, Status, reference_of
@@ -276,6 +275,8 @@ def sizes_at(curve: pd.DataFrame, thresholds: Sequence[float] = (0.05, 0.5)) -> 
         ``status`` is ``limited``, ``censored`` (not passed up to the largest size) or ``unknown``
         (no valid solution at a size).
     """
+    from scipy.optimize import isotonic_regression  # noqa: PLC0415  # most runs do without
+
     rows: list[tuple[object, ...]] = []
     for key, mine in curve.sort_values("size", kind="stable").groupby(_KEY, sort=False):
         sizes = np.array([0, *mine["size"]], float)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 
 from v2g_feeder.conventions import Case, Policy
 from v2g_feeder.dispatch import (
@@ -30,6 +29,7 @@ from v2g_feeder.loadshape.settings import check_settings
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    import xarray as xr
     from scipy.sparse import csr_array
 
     from v2g_feeder.calendar import Calendar
@@ -111,6 +111,8 @@ class Shapes:
         table = self.calendar.table()
         dims = ("policy", "case", "draw", "step", "point")
         kw = _by_run(some)
+        import xarray as xr  # noqa: PLC0415  # a study's workers do without
+
         return xr.Dataset(
             {"kw": (dims, kw, {"units": "kW", "sign": "above 0 draws"})},
             coords={

@@ -79,11 +79,11 @@ def write_report(result: Path, workers: WorkerPool | None = None) -> Path:
     InputError
         If files are missing or of another schema version.
     """
+    loaded = read_result(result)
     outcomes: Iterable[Outcome[dict[str, Any]]] = ()
     if workers:
-        jobs = [(name, (result, name)) for name in _APART]
+        jobs = [(name, (loaded, name)) for name in _APART]
         outcomes = run_units(_part, jobs, workers=workers, deadline_s=_DEADLINE_S)
-    loaded = read_result(result)
     with _nothing_of_nothing():
         context = _context(loaded)
         made = {outcome.key: outcome.result for outcome in outcomes}
@@ -103,10 +103,10 @@ def _nothing_of_nothing() -> Iterator[None]:
         yield
 
 
-def _part(folder: Path, name: str) -> dict[str, Any]:
+def _part(result: Result, name: str) -> dict[str, Any]:
     """Make a part of a report; in a worker."""
     with _nothing_of_nothing():
-        return _APART[name](read_result(folder))
+        return _APART[name](result)
 
 
 def _shapes(result: Result) -> dict[str, Any]:

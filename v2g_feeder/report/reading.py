@@ -48,8 +48,6 @@ class Result:
         The result folder.
     summary, manifest
         Contents of ``summary.json`` and ``manifest.json``.
-    violations, hourly
-        Rows of ``violations.csv`` and ``hourly.csv``; labels are never NaN.
     arrays
         ``results.nc``, not loaded.
     """
@@ -57,9 +55,17 @@ class Result:
     folder: Path
     summary: Mapping[str, Any]
     manifest: Mapping[str, Any]
-    violations: pd.DataFrame
-    hourly: pd.DataFrame
     arrays: xr.Dataset
+
+    @cached_property
+    def violations(self) -> pd.DataFrame:
+        """Rows of ``violations.csv``; labels are never NaN."""
+        return _table(self.folder / "violations.csv", VIOLATION_COLUMNS)
+
+    @cached_property
+    def hourly(self) -> pd.DataFrame:
+        """Rows of ``hourly.csv``; labels are never NaN."""
+        return _table(self.folder / "hourly.csv", HOURLY_COLUMNS)
 
     @cached_property
     def runs(self) -> list[Run]:
@@ -222,14 +228,7 @@ def read_result(folder: Path) -> Result:
             )
         )
     with xr.open_dataset(folder / "results.nc", engine="h5netcdf") as arrays:
-        return Result(
-            folder=folder,
-            summary=summary,
-            manifest=manifest,
-            violations=_table(folder / "violations.csv", VIOLATION_COLUMNS),
-            hourly=_table(folder / "hourly.csv", HOURLY_COLUMNS),
-            arrays=arrays,
-        )
+        return Result(folder, summary, manifest, arrays)
 
 
 def _table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:

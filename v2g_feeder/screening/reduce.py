@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Reducer"]
 
-_BATCH: Final = 200_000  # rows folded at a time: a unit alone is mostly overhead
+_BATCH: Final = 50_000  # rows folded at a time: a unit alone is mostly overhead
 
 
 class Reducer:
