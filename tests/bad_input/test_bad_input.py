@@ -6,14 +6,17 @@ stage with them: what a child process adds is tested where workers are.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 import yaml
 from click.testing import CliRunner
 
+import v2g_feeder.cli.study
 import v2g_feeder.study.run
 from v2g_feeder.cli.main import main
+from v2g_feeder.study.feeder_stage import prepare_feeder
 
 from . import csv_cases, feeder_cases, fleet_cases, yaml_cases
 from .cases import STUDY, Case
@@ -30,9 +33,8 @@ CASES = {
 @pytest.fixture(autouse=True)
 def in_this_process(monkeypatch):
     """Prepare feeders here: a spawned process takes seconds to begin."""
-    monkeypatch.setattr(
-        v2g_feeder.study.run, "run_alone", lambda function, *arguments, **_: function(*arguments)
-    )
+    monkeypatch.setattr(v2g_feeder.cli.study, "_begun", lambda *_: nullcontext({"workers": 1}))
+    monkeypatch.setattr(v2g_feeder.study.run, "_prepared", lambda study, *_: prepare_feeder(study))
 
 
 def laid_out(folder: Path, case) -> Path:

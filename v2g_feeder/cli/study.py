@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,14 +19,13 @@ from v2g_feeder.cli.shown import (
     shown_run,
     workers_option,
 )
+from v2g_feeder.study.ahead import feeder_ahead
 from v2g_feeder.workers import worker_pool
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Iterator, Sequence
 
     from v2g_feeder.study.many import Row
-    from v2g_feeder.workers import WorkerPool
 
 __all__ = ["study"]
 
@@ -74,7 +73,7 @@ def study(
     code is that of the worst.
     """
     load: dict[str, Any] = {"allowed": allowed, "seed": seed}
-    with _begun(files, workers) as begun, shown_run(hidden=quiet or as_json) as given:
+    with _begun(files, workers, load) as begun, shown_run(hidden=quiet or as_json) as given:
         from v2g_feeder.study.config import load_study
         from v2g_feeder.study.many import exit_code_of, named_files, run_many, worst
         from v2g_feeder.study.run import run_study
@@ -88,16 +87,13 @@ def study(
                 overwrite=overwrite,
                 resume=resume,
                 load=load,
-                run=lambda number, file: (
-                    _told(number, len(named), file, given) | {"workers": workers}
-                ),
+                run=lambda number, file: _told(number, len(named), file, given) | begun,
             )
         else:
             checked = load_study(named[0], **load)
             folder = out or Path("results") / checked.content.name
-            summary = run_study(
-                checked, folder, workers=begun, overwrite=overwrite, resume=resume, **given
-            )
+            options = {"overwrite": overwrite, "resume": resume} | begun | given
+            summary = run_study(checked, folder, **options)
     if len(named) > 1:
         _print_many(rows, parent, as_json=as_json)
         ctx.exit(worst(rows))
@@ -108,13 +104,16 @@ def study(
     ctx.exit(exit_code_of(summary))
 
 
+@contextmanager
 def _begun(
-    files: Sequence[Path], workers: int | None
-) -> AbstractContextManager[WorkerPool | int | None]:
-    """Return the workers of a single study, which begin while this process still imports."""
+    files: Sequence[Path], workers: int | None, load: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """Yield workers for a run; those of one study begin with it while this process imports."""
     if len(files) > 1 or not files[0].is_file():
-        return nullcontext(workers)
-    return worker_pool(workers, "v2g_feeder.study.run")
+        yield {"workers": workers}
+        return
+    with worker_pool(workers) as pool:
+        yield {"workers": pool, "ahead": feeder_ahead(files[0], load, pool)}
 
 
 def _told(number: int, total: int, file: Path, given: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -14,13 +15,14 @@ from v2g_feeder.conventions import (
     Case,
     Policy,
 )
-from v2g_feeder.errors import InputError, Problem
+from v2g_feeder.errors import InputError, Problem, V2GFeederError
 from v2g_feeder.fleet import Vehicles, eligibility
 from v2g_feeder.loadshape import (
     Shapes,
     ShapeSettings,
     by_point,
     coincident,
+    fleet_power,
     fleet_shapes,
     fleet_vehicles,
     place_fleet,
@@ -38,6 +40,7 @@ __all__ = [
     "bounding_power",
     "export_rating",
     "fleet_places",
+    "load_code",
     "place_fleets",
     "placed_fleet",
     "premise_load",
@@ -48,6 +51,7 @@ __all__ = [
 
 _PLACES: Final = 2  # a stream of random numbers of its own; the others are in loadshape.season
 _NO_DRAWS: Final = 1
+_ANY: Final = 1000  # customers
 _ALWAYS: Final = (Case.EXPECTED, Case.HIGH)
 
 
@@ -123,6 +127,34 @@ def shape_settings(study: Study, customers: int) -> ShapeSettings:
         draws=study.content.draws,
         seed=study.content.seed,
     )
+
+
+def load_code(study: Study) -> None:
+    """Simulate a day of a vehicle or two, so that compiled code is loaded before it is waited for.
+
+    What is wrong with the fleets is said when they are simulated.
+    """
+    days = study.calendar.days
+    one = next((day for day in days if study.has_event(day.season)), days[0])
+    settings = shape_settings(study, _ANY)
+    small = replace(
+        settings,
+        fleets=tuple(replace(fleet, vehicles=1) for fleet in settings.fleets),
+        calendar=replace(settings.calendar, days=(one,)),
+        draws=1,
+    )
+    steps = np.zeros(small.calendar.n_steps)
+    with suppress(V2GFeederError):
+        vehicles = fleet_vehicles(small)
+        premise = np.tile(steps, (len(vehicles), 1))
+        fleet_power(
+            small,
+            vehicles,
+            steps,
+            of_vehicle=vehicles.fleet,
+            points=len(small.fleets),
+            premise_kw=premise,
+        )
 
 
 def placed_fleet(study: Study, feeder: FeederStage) -> PlacedFleet:

@@ -17,8 +17,8 @@ from v2g_feeder.powerflow.opendss import Circuit, Runner
 from v2g_feeder.powerflow.solution import Observed, Reason
 from v2g_feeder.report.figures import FeederPicture, draw_feeder, loading_key, new_figure
 from v2g_feeder.report.layout import place_buses
+from v2g_feeder.study.ahead import FEEDER_DEADLINE_S
 from v2g_feeder.study.names import as_written
-from v2g_feeder.study.power_flow import DEADLINE_S
 from v2g_feeder.workers import run_alone
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def look_at_feeder(model: str, folder: Path) -> FeederLook:
         If the engine cannot load it.
     """
     master = resolve_model(model, folder)
-    return run_alone(_look, master, deadline_s=DEADLINE_S, feeder=master)
+    return run_alone(_look, master, deadline_s=FEEDER_DEADLINE_S, feeder=master)
 
 
 def _look(master: Path) -> FeederLook:

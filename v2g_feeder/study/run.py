@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from importlib import import_module
 from pathlib import Path
@@ -15,24 +14,27 @@ import v2g_feeder
 from v2g_feeder.feeder.engine import engine_version
 from v2g_feeder.resume import file_inputs, finish, refuse_differences, working_folder
 from v2g_feeder.store import claim_folder, working_name
+from v2g_feeder.study.ahead import FEEDER_DEADLINE_S, resolved_feeder
 from v2g_feeder.study.feeder_stage import FeederStage, prepare_feeder
 from v2g_feeder.study.fleet_stage import (
     FleetStage,
     PlacedFleet,
     export_rating,
+    load_code,
     placed_fleet,
     prepare_fleet,
 )
 from v2g_feeder.study.pilot_figures import pilot_tables
-from v2g_feeder.study.power_flow import DEADLINE_S, solve_study
+from v2g_feeder.study.power_flow import solve_study
 from v2g_feeder.study.protection import screen_study
 from v2g_feeder.study.ramp import what_the_feeder_takes
-from v2g_feeder.workers import run_alone, worker_pool
+from v2g_feeder.workers import Alone, run_alone, worker_pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from v2g_feeder.powerflow.opendss import Circuit
+    from v2g_feeder.study.ahead import Ahead
     from v2g_feeder.study.config import Study
     from v2g_feeder.workers import WorkerPool
 
@@ -43,7 +45,7 @@ __all__ = ["begin", "finished_result", "inputs_of", "notices", "prepare", "run_s
 
 def prepare(study: Study) -> tuple[FeederStage, FleetStage]:
     """Run the stages before power flow: feeder (in a process of its own) and fleet."""
-    feeder = run_alone(prepare_feeder, study, deadline_s=DEADLINE_S, feeder=study.model)
+    feeder = _feeder(study)
     return feeder, prepare_fleet(study, feeder, placed_fleet(study, feeder))
 
 
@@ -57,6 +59,7 @@ def run_study(
     progress: Tell | None = None,
     notice: Callable[[str], None] | None = None,
     command: str = "",
+    ahead: Ahead | None = None,
 ) -> dict[str, Any]:
     """Run a study and write its result folder.
 
@@ -80,6 +83,8 @@ def run_study(
         the modelled head against the measured.
     command
         The command line, for the manifest.
+    ahead
+        The feeder, where ``workers`` prepare it already.
 
     Returns
     -------
@@ -92,11 +97,7 @@ def run_study(
         Before anything is written, if the study cannot be run, or the run to go on with had other
         inputs.
     """
-    with (
-        worker_pool(workers, "v2g_feeder.study.run") as pool,
-        ThreadPoolExecutor(1) as aside,
-    ):
-        aside.submit(import_module, "v2g_feeder.study.write")  # matplotlib, beside the feeder
+    with worker_pool(workers) as pool:
         tell, feeder = begin(
             study,
             out,
@@ -104,7 +105,7 @@ def run_study(
             progress=progress,
             notice=notice,
             resume=resume,
-            workers=pool,
+            prepared=lambda: _prepared(study, pool, ahead),
         )
         tell("fleet", 0, 1)
         placed = placed_fleet(study, feeder)
@@ -135,6 +136,23 @@ def run_study(
     return summary
 
 
+def _feeder(study: Study, workers: WorkerPool | int = 1) -> FeederStage:
+    """Prepare the feeder in another process."""
+    return run_alone(
+        prepare_feeder, study, deadline_s=FEEDER_DEADLINE_S, feeder=study.model, workers=workers
+    )
+
+
+def _prepared(study: Study, workers: WorkerPool, ahead: Ahead | None) -> FeederStage:
+    """Return the feeder; while a worker prepares it, the others and this process get ready."""
+    begun = ahead or Alone(resolved_feeder, study, deadline_s=FEEDER_DEADLINE_S, workers=workers)
+    workers.get_ready(import_module, __name__)
+    load_code(study)
+    import_module("v2g_feeder.study.write")  # matplotlib
+    said, feeder = begun.result(study.model)
+    return feeder if said == study.resolved() else _feeder(study, workers)  # the file has changed
+
+
 def _with_chargers(study: Study, feeder: FeederStage, placed: PlacedFleet) -> Circuit:
     """Return the circuit with the fleet's connection points, and the curves of its chargers."""
     control = study.content.chargers.settings()
@@ -153,7 +171,7 @@ def begin(
     progress: Tell | None,
     notice: Callable[[str], None] | None,
     resume: bool = False,
-    workers: WorkerPool | int = 1,
+    prepared: Callable[[], FeederStage] | None = None,
 ) -> tuple[Tell, FeederStage]:
     """Claim the result folder and prepare the feeder, as every command on a study does first.
 
@@ -167,9 +185,7 @@ def begin(
     tell: Tell = progress or (lambda _stage, _done, _total: None)
     claim_folder(out, overwrite=overwrite, resume=resume)
     tell("feeder", 0, 1)
-    feeder = run_alone(
-        prepare_feeder, study, deadline_s=DEADLINE_S, feeder=study.model, workers=workers
-    )
+    feeder = prepared() if prepared else _feeder(study)
     if notice is not None:
         for line in notices(feeder):
             notice(line)
