@@ -19,7 +19,7 @@ from v2g_feeder.errors import InputError, Problem, nearest
 from v2g_feeder.pilot import Thresholds, default_thresholds
 from v2g_feeder.pilot.agreement import NONE
 from v2g_feeder.pilot.clock import parse_window
-from v2g_feeder.study.protection import HeadSection  # noqa: TC001  # pydantic reads it
+from v2g_feeder.study.protection_section import HeadSection  # noqa: TC001  # pydantic reads it
 from v2g_feeder.study.sections import Section, section_problems
 from v2g_feeder.study.yaml_file import read_yaml
 

@@ -19,7 +19,8 @@ from v2g_feeder.pilot.protection import findings_of_screen, read_findings, read_
 from v2g_feeder.pilot.stays import read_ocpp, read_sessions, read_timetable, read_trips
 from v2g_feeder.pilot.telemetry import read_telemetry, read_voltages
 from v2g_feeder.study.checklist import AgreementFile
-from v2g_feeder.study.protection import ProtectionSection, screen_site
+from v2g_feeder.study.protection import screen_site
+from v2g_feeder.study.protection_section import ProtectionSection
 from v2g_feeder.study.sections import section_problems
 from v2g_feeder.study.yaml_file import read_yaml
 from v2g_feeder.workers import run_alone

@@ -29,10 +29,10 @@ from v2g_feeder.loadshape.placement import Place
 from v2g_feeder.screening import Limits, is_file_name, load_limits
 from v2g_feeder.study.charger_section import ChargersSection
 from v2g_feeder.study.hosting_section import HostingSection
-from v2g_feeder.study.protection import ProtectionSection  # noqa: TC001  # pydantic reads it
-from v2g_feeder.study.ramp import RampSection  # noqa: TC001  # pydantic reads it
+from v2g_feeder.study.protection_section import ProtectionSection  # noqa: TC001  # pydantic reads it
+from v2g_feeder.study.ramp_section import RampSection  # noqa: TC001  # pydantic reads it
 from v2g_feeder.study.sections import Section, section_problems
-from v2g_feeder.study.solar import SolarSection  # noqa: TC001  # pydantic reads it
+from v2g_feeder.study.solar_section import SolarSection  # noqa: TC001  # pydantic reads it
 from v2g_feeder.study.yaml_file import read_yaml
 
 if TYPE_CHECKING:

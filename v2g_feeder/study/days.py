@@ -6,60 +6,23 @@ only what was read leaves it. Units that OpenDSS solves come one by one, in file
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from v2g_feeder.errors import FeederError
-from v2g_feeder.powerflow.solution import Observed, Reason, Solution
-from v2g_feeder.screening import Screen
+from v2g_feeder.powerflow.solution import Reason, Solution
 from v2g_feeder.store import load_arrays, save_arrays
 from v2g_feeder.study.units import Power, Unit, by_batch, load_unit, lost_solution, plan_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from v2g_feeder.calendar import Calendar
-    from v2g_feeder.screening import Limits
+    from v2g_feeder.powerflow.solution import Observed
+    from v2g_feeder.study.day_reader import DayReader, Runs
 
-__all__ = ["DayReader", "Runs", "day_file", "load_day", "read_files", "solve_day"]
-
-Runs = dict[tuple[str, str], list[Solution]]
-"""The solutions of a day by (policy, case), in the order of the draws."""
-
-
-@dataclass(frozen=True)
-class DayReader(ABC):
-    """Reads the solutions of a day under limits.
-
-    Parameters
-    ----------
-    observed, limits, calendar
-        Of the study.
-    """
-
-    observed: Observed
-    limits: Limits
-    calendar: Calendar
-
-    @property
-    def steps_per_day(self) -> int:
-        """Steps of a day."""
-        return self.calendar.steps_per_day
-
-    def screen(self) -> Screen:
-        """Lay the limits over the places."""
-        return Screen(self.observed, self.limits, steps_per_day=self.steps_per_day)
-
-    @abstractmethod
-    def read(self, day: int, runs: Runs) -> Any:
-        """Return what is found in a day, for another process to fold.
-
-        ``runs`` may be used up, since its arrays are large.
-        """
+__all__ = ["day_file", "load_day", "read_files", "solve_day"]
 
 
 def day_file(folder: str | Path, day: int) -> Path:

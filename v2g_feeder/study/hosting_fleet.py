@@ -24,7 +24,7 @@ from v2g_feeder.loadshape import fleet_power
 from v2g_feeder.powerflow.solution import stacked
 from v2g_feeder.screening import unknowns
 from v2g_feeder.store import load_arrays, save_arrays
-from v2g_feeder.study.days import DayReader
+from v2g_feeder.study.day_reader import DayReader
 from v2g_feeder.study.fleet_stage import (
     as_stored,
     bounding_power,
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from v2g_feeder.hosting import FleetCapacity
     from v2g_feeder.loadshape import ShapeSettings
     from v2g_feeder.study.config import Study
-    from v2g_feeder.study.days import Runs
+    from v2g_feeder.study.day_reader import Runs
     from v2g_feeder.study.feeder_stage import FeederStage
 
     Run = tuple[str, str]

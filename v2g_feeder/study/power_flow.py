@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from v2g_feeder.powerflow.opendss import Circuit
     from v2g_feeder.study.config import Study
-    from v2g_feeder.study.days import DayReader
+    from v2g_feeder.study.day_reader import DayReader
     from v2g_feeder.study.feeder_stage import FeederStage
     from v2g_feeder.study.fleet_stage import FleetStage
     from v2g_feeder.workers import WorkerPool

@@ -1,33 +1,29 @@
-"""The protection screen of a study: its section of the YAML file, and the stage that runs it."""
+"""The protection screen of a study."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from pydantic import Field
 
 from v2g_feeder.calendar import season_calendar
 from v2g_feeder.conventions import DayType
 from v2g_feeder.feeder.base_load import native
 from v2g_feeder.feeder.engine import shared_engine
 from v2g_feeder.feeder.model import read_feeder
-from v2g_feeder.feeder.short_circuit import HeadFault, fault_network
+from v2g_feeder.feeder.short_circuit import fault_network
 from v2g_feeder.loadshape import connection_points
 from v2g_feeder.powerflow.opendss import Circuit, base_commands
 from v2g_feeder.screening import (
     NEEDS_FULL_STUDY,
     ProtectionInputs,
-    ProtectionSettings,
     combine_devices,
     devices_of_model,
     protection_screen,
-    protection_settings,
     read_devices,
     standing_flows,
 )
 from v2g_feeder.study.fleet_stage import export_rating
-from v2g_feeder.study.sections import Section
 from v2g_feeder.workers import run_alone
 
 if TYPE_CHECKING:
@@ -37,68 +33,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from v2g_feeder.feeder.engine import Engine, RawSolution
-    from v2g_feeder.feeder.model import Feeder
     from v2g_feeder.study.config import Study
     from v2g_feeder.study.feeder_stage import FeederStage
     from v2g_feeder.study.fleet_stage import PlacedFleet
+    from v2g_feeder.study.protection_section import ProtectionSection
     from v2g_feeder.workers import WorkerPool
 
-__all__ = ["HeadSection", "ProtectionSection", "protection_summary", "screen_site", "screen_study"]
+__all__ = ["protection_summary", "screen_site", "screen_study"]
 
 _DEADLINE_S: Final = 1800.0
 _MOST_STEPS: Final = 200  # of least head load: there the load behind a device is least, nearly
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
-
-class HeadSection(Section):
-    """Fault level at the head of the feeder."""
-
-    three_phase_mva: Positive
-    """Fault level of a three-phase fault, MVA (square root of 3 x kV x kA)."""
-    ground_mva: Positive | None = None
-    """The same of a line-to-ground fault; left out, no ground fault is known."""
-    x1r1: NotNegative = 4.0
-    """Reactance over resistance of the positive sequence; 4 is an assumption, OpenDSS's own."""
-    x0r0: NotNegative = 3.0
-    """The same of the zero sequence; 3 is an assumption, OpenDSS's own."""
-    bus: str = ""
-    """Bus where the level was given, such as the substation's medium-voltage bus; left out, the
-    model's source."""
-    volts_pu: Positive = 1.0
-    """Voltage before a fault, per unit."""
-
-    def fault(self, feeder: Feeder) -> HeadFault:
-        """Return the impedance behind the head."""
-        bus = self.bus.lower() or feeder.source_bus
-        kv = feeder.nominal_kv(bus) if bus in feeder.buses.index else 1.0
-        return HeadFault.from_mva(
-            kv,
-            self.three_phase_mva,
-            self.ground_mva,
-            x1r1=self.x1r1,
-            x0r0=self.x0r0,
-            bus=self.bus,
-            volts_pu=self.volts_pu,
-        )
-
-
-class ProtectionSection(Section):
-    """Screen of relays, reclosers and fuses; left out, protection is not screened."""
-
-    devices: str | None = None
-    """Device inventory, CSV or YAML; left out, only the devices that the model states."""
-    head: HeadSection | Literal["model"] | None = None
-    """Fault level at the head; ``model`` takes the strength of the model's own source; left out,
-    what needs it is unknown."""
-    figures: dict[str, NotNegative] = Field(default_factory=dict)
-    """Limits and assumptions of the screen that you set otherwise: charger_factor, reach_factor,
-    reach_loss_pct, fault_rise_pct, sympathetic_i0_a, fault_resistance_ohm, melting_factor, x0_x1,
-    r0_x1, island_ratio, rejection_pu."""
-
-    def settings(self) -> ProtectionSettings:
-        """Return the figures of the screen."""
-        return protection_settings(**self.figures)
 
 
 def screen_study(

@@ -1,22 +1,21 @@
-"""What the feeder takes of a fleet's export: the ``ramp`` section of a study, and its stage."""
+"""What the feeder takes of a fleet's export, more and more of it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from operator import itemgetter
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from pydantic import Field
 
 from v2g_feeder.conventions import AS_STUDIED, Criterion
 from v2g_feeder.feeder.engine import shared_engine
-from v2g_feeder.hosting import Conditions, ReverseMode
+from v2g_feeder.hosting import Conditions
 from v2g_feeder.hosting.ramp import first_limit
 from v2g_feeder.powerflow.opendss import kept_runner
 from v2g_feeder.screening import Screen
 from v2g_feeder.study.fleet_stage import export_rating, fleet_places
-from v2g_feeder.study.sections import Section
+from v2g_feeder.study.ramp_section import RampSection
 from v2g_feeder.workers import run_units
 
 if TYPE_CHECKING:
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 __all__ = [
     "BALANCED",
     "Ramp",
-    "RampSection",
     "ramp_of",
     "ramps_of",
     "what_the_feeder_takes",
@@ -41,21 +39,6 @@ __all__ = [
 
 BALANCED: Final = "phases balanced"
 _DEADLINE_S: Final = 600.0
-
-
-class RampSection(Section):
-    """All chargers that may export do so together, more and more, until a limit is broken."""
-
-    reverse_modes: list[Annotated[ReverseMode, Field(strict=False)]] = Field(
-        default_factory=lambda: [ReverseMode.AS_MODEL], min_length=1
-    )
-    """Reverse modes of the regulators to compare: ``as_model``, ``locked_forward``, ``neutral``,
-    ``bidirectional``, ``cogeneration``; ``unknown`` compares all but the first."""
-    balanced: bool = False
-    """Whether to ask again with the chargers spread over the phases of their buses."""
-    vreg_v: float | None = Field(default=None, allow_inf_nan=False)
-    """Whether to ask again with every regulator's set point moved by this many volts (on its
-    120 V scale)."""
 
 
 @dataclass(frozen=True)

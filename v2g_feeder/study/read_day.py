@@ -19,12 +19,12 @@ from v2g_feeder.powerflow.solution import stacked
 from v2g_feeder.screening import keyed, reverse_kw
 from v2g_feeder.store import ContentHash
 from v2g_feeder.study.chunks import Chunk, chunks_of
-from v2g_feeder.study.days import DayReader
+from v2g_feeder.study.day_reader import DayReader
 
 if TYPE_CHECKING:
     from v2g_feeder.powerflow.solution import Solution
     from v2g_feeder.screening import Reading, Screen
-    from v2g_feeder.study.days import Runs
+    from v2g_feeder.study.day_reader import Runs
 
     Run = tuple[str, str]
     Columns = dict[str, np.ndarray]

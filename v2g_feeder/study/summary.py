@@ -23,7 +23,8 @@ from v2g_feeder.screening import unknowns
 from v2g_feeder.store import SCHEMA_VERSION
 from v2g_feeder.study.charger_section import charger_assumptions
 from v2g_feeder.study.names import as_written, printed
-from v2g_feeder.study.solar import SOLAR_NAME, solar_assumptions, solar_summary
+from v2g_feeder.study.solar import SOLAR_NAME
+from v2g_feeder.study.solar_summary import solar_assumptions, solar_summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable

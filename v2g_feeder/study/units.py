@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from v2g_feeder.calendar import Calendar
-    from v2g_feeder.study.days import DayReader
+    from v2g_feeder.study.day_reader import DayReader
 
 __all__ = [
     "Comparison",
