@@ -141,3 +141,19 @@ def test_killed_at_twenty_moments(tmp_path):
         if killed(path, out, seconds=share * seconds) == -signal.SIGKILL:
             summary = run_study(load_study(path), out, workers=2, resume=True)
             assert summary["content_sha256"] == whole, (number, share)
+
+
+def test_a_whole_result_is_taken_as_it_is(small_result, write_study, tmp_path):
+    """A run may be killed on its way out; of other inputs, or by --overwrite, it is not taken."""
+    study = load_study(small_result.parent / "study.yaml")
+    before = {path: path.stat().st_mtime_ns for path in small_result.rglob("*")}
+    told = []
+    found = run_study(study, small_result, resume=True, notice=told.append)
+    assert found == json.loads((small_result / "summary.json").read_text())
+    assert "nothing was run" in told[0]
+    other = load_study(write_study(tmp_path, seed=4))
+    with pytest.raises(InputError, match="seed: was 3, is 4"):
+        run_study(other, small_result, resume=True)
+    with pytest.raises(InputError, match="goes on with a run that --overwrite would remove"):
+        run_study(study, small_result, resume=True, overwrite=True)
+    assert {path: path.stat().st_mtime_ns for path in small_result.rglob("*")} == before

@@ -14,7 +14,7 @@ from v2g_feeder.conventions import Case, Policy
 from v2g_feeder.errors import InputError, Problem, V2GFeederError
 from v2g_feeder.store import csv_text, write_text
 from v2g_feeder.study.config import load_study
-from v2g_feeder.study.run import finished_result, run_study
+from v2g_feeder.study.run import run_study
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -164,8 +164,6 @@ def _row(
         if other != file:
             raise InputError(Problem(f"{file}: name", f"{name!r} is the name of {other} too"))  # noqa: TRY301
         out = parent / name
-        if options["resume"] and (finished := finished_result(study, out)):
-            return _figures(file, out, finished)
         return _figures(file, out, run_study(study, out, **options))
     except V2GFeederError as error:
         return Row(str(file), name, exit_code=error.exit_code, problem=_first_line(error))

@@ -75,7 +75,8 @@ def run_study(
     overwrite
         Replace an earlier result.
     resume
-        Go on with a run that was interrupted in ``out``, if there is one.
+        Go on with a run that was interrupted in ``out``, if there is one; take a whole result as it
+        is.
     progress
         Called with stage, done and total.
     notice
@@ -97,6 +98,10 @@ def run_study(
         Before anything is written, if the study cannot be run, or the run to go on with had other
         inputs.
     """
+    if resume and not overwrite and (finished := finished_result(study, out)):
+        if notice is not None:
+            notice(f"{out} holds the whole result: nothing was run")
+        return finished
     with worker_pool(workers) as pool:
         tell, feeder = begin(
             study,
