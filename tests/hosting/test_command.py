@@ -231,10 +231,9 @@ def test_killed_at_twenty_moments(tmp_path):
         out = tmp_path / f"out{number}"
         ended.append(killed(path, out, seconds=share * seconds))
         if ended[-1] == -signal.SIGKILL:
-            if (out / "summary.json").exists() and not (out / ".units").exists():
-                again = json.loads(
-                    (out / "summary.json").read_text("utf-8")
-                )  # it was on its way out
+            summary = out / "summary.json"
+            if summary.exists() and not (out / ".units").exists():  # it was on its way out
+                again = json.loads(summary.read_text("utf-8"))
             else:
                 again = run_hosting(load_study(path), out, workers=2, resume=True)
             assert again["content_sha256"] == whole, (number, share)

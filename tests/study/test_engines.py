@@ -149,7 +149,6 @@ def test_what_the_batch_engine_loses_is_left_to_opendss(monkeypatch, write_study
 
     days = SimpleNamespace(
         same_as={day: {unit: unit for unit in units if unit.day == day} for day in range(2)},
-        power=dict.fromkeys,
         begin=lambda: None,
         add_day=lambda day, file: handed.append((day, file.name)),
     )
@@ -161,7 +160,7 @@ def test_what_the_batch_engine_loses_is_left_to_opendss(monkeypatch, write_study
         yield Outcome(jobs[2][0], None, "it took longer than 600 s")
 
     monkeypatch.setattr(power_flow, "run_units", outcomes)
-    use, left = power_flow._by_batch(study, units, (days, tmp_path), 1)
+    use, left = power_flow._by_batch(study, dict.fromkeys(units), (days, tmp_path), 1)
     assert handed == [(0, "d000.pickle")]
     assert left == units[3:]
     assert use == EngineUse("batch", "", GOOD, tuple(unit.label for unit in units[3:]))

@@ -107,12 +107,12 @@ class Shapes:
 
     def power(self, policies: Collection[str] = ()) -> xr.Dataset:
         """Return ``kw`` of :meth:`dataset` alone, of these policies if any was simulated."""
+        import xarray as xr  # noqa: PLC0415  # a study's workers do without
+
         some = {run: kw for run, kw in self.kw.items() if run[0] in policies} or self.kw
         table = self.calendar.table()
         dims = ("policy", "case", "draw", "step", "point")
         kw = _by_run(some)
-        import xarray as xr  # noqa: PLC0415  # a study's workers do without
-
         return xr.Dataset(
             {"kw": (dims, kw, {"units": "kW", "sign": "above 0 draws"})},
             coords={

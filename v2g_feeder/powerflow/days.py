@@ -59,6 +59,13 @@ class _Solve(NamedTuple):
     followed: bool = False
 
 
+class _Begins(NamedTuple):
+    """What the units of a day begin with, by array of :func:`_volts` and of :func:`_held`."""
+
+    volts: list[np.ndarray]
+    held: list[np.ndarray]
+
+
 _Key = tuple[int, bytes]
 
 
@@ -226,7 +233,7 @@ class BatchRunner:
         self._base_rows, self._point_rows = slice(rows), slice(rows, owned)
         self._own_rows = slice(owned, count)
         self._bench = self.solver.bench()
-        self._settled: dict[int, list[np.ndarray]] = {}
+        self._settled: dict[int, _Begins] = {}
 
     def run(
         self, first_step: int, kw: np.ndarray, *, sudden: np.ndarray | None = None
@@ -272,7 +279,7 @@ class BatchRunner:
             )
 
     def _next(
-        self, turns: Iterator[_Solve], state: int, day: _Day, begins: list[np.ndarray]
+        self, turns: Iterator[_Solve], state: int, day: _Day, begins: _Begins
     ) -> _Solve | None:
         """Return what a state is to solve next, and have it hold what that begins with."""
         bench = self._bench
@@ -280,23 +287,25 @@ class BatchRunner:
             if one.sudden:
                 return one
             if one.step == 0:
-                _put(_held(bench), state, begins[2:])
+                _put(_held(bench), state, begins.held)
             if self.solver.steady and day.known(one, _held(bench), state):
                 continue
             if one.step == 0 or self.solver.steady:
-                _put(_volts(bench), state, begins[:2])
+                _put(_volts(bench), state, begins.volts)
             return one
         return None
 
-    def _begins(self, first_step: int) -> list[np.ndarray]:
+    def _begins(self, first_step: int) -> _Begins:
         """Return what a day's units begin with: its first step settled without EVs."""
         if first_step not in self._settled:
             bench, nothing = self.solver.bench(), np.zeros(len(self.circuit.points))
             for state in range(WIDTH):
                 self._put(bench, state, first_step, nothing)
             self.solver.solve(bench, settle=True, hour=np.full(WIDTH, self._hour(0)))
-            arrays = (*_volts(bench), *_held(bench))
-            self._settled[first_step] = [array[:, 0].copy() for array in arrays]
+            volts, held = (
+                [array[:, 0].copy() for array in arrays] for arrays in (_volts(bench), _held(bench))
+            )
+            self._settled[first_step] = _Begins(volts, held)
         return self._settled[first_step]
 
     def _put(self, bench: Bench, state: int, step: int, kw: np.ndarray) -> None:

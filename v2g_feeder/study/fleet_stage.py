@@ -130,30 +130,28 @@ def shape_settings(study: Study, customers: int) -> ShapeSettings:
 
 
 def load_code(study: Study) -> None:
-    """Simulate a day of a vehicle or two, so that compiled code is loaded before it is waited for.
+    """Simulate a day of a vehicle a fleet, so that compiled code is loaded before it is waited for.
 
     What is wrong with the fleets is said when they are simulated.
     """
     days = study.calendar.days
     one = next((day for day in days if study.has_event(day.season)), days[0])
-    settings = shape_settings(study, _ANY)
-    small = replace(
-        settings,
-        fleets=tuple(replace(fleet, vehicles=1) for fleet in settings.fleets),
-        calendar=replace(settings.calendar, days=(one,)),
-        draws=1,
-    )
-    steps = np.zeros(small.calendar.n_steps)
     with suppress(V2GFeederError):
-        vehicles = fleet_vehicles(small)
-        premise = np.tile(steps, (len(vehicles), 1))
+        settings = shape_settings(study, _ANY)
+        small = replace(
+            settings,
+            fleets=tuple(replace(fleet, vehicles=1) for fleet in settings.fleets),
+            calendar=replace(settings.calendar, days=(one,)),
+            draws=1,
+        )
+        vehicles, steps = fleet_vehicles(small), np.zeros(small.calendar.n_steps)
         fleet_power(
             small,
             vehicles,
             steps,
             of_vehicle=vehicles.fleet,
             points=len(small.fleets),
-            premise_kw=premise,
+            premise_kw=np.tile(steps, (len(vehicles), 1)),
         )
 
 

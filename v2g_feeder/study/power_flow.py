@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
@@ -32,7 +31,7 @@ from v2g_feeder.study.units import (
 from v2g_feeder.workers import Outcome, run_units
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from v2g_feeder.powerflow.opendss import Circuit
@@ -99,11 +98,9 @@ class _Days:
         reducer: DayReducer,
         reader: DayReader,
         same_as: Mapping[Unit, Unit],
-        power: Callable[[Iterable[Unit]], Power],
         tell: Callable[[int], None],
     ) -> None:
         self._reducer, self._reader, self._tell = reducer, reader, tell
-        self.power = power
         self.same_as: dict[int, dict[Unit, Unit]] = {}
         """Units of each day, with the unit that is solved for each."""
         for unit, solved in same_as.items():
@@ -231,19 +228,15 @@ def solve_runs(
     (plan, kw), (reducer, folder) = work, into
     write_plan(plan, folder)
     same_as = plan_units(kw, study.calendar)
-    units = list(dict.fromkeys(same_as.values()))
-    power = partial(power_of, kw, study.calendar)
-    days = _Days(reducer, plan.reader, same_as, power, lambda done: tell(done, len(units)))
-    use = _chosen(study, feeder, units)
-    left = units
+    power = power_of(kw, study.calendar, same_as.values())
+    days = _Days(reducer, plan.reader, same_as, lambda done: tell(done, len(power)))
+    use = _chosen(study, feeder, len(power))
+    left = list(power)
     if use.name == "batch":
-        use, left = _by_batch(study, units, (days, folder), workers)
+        use, left = _by_batch(study, power, (days, folder), workers)
     files = {unit: unit_file(folder, unit) for unit in left}
     kept = {unit for unit in left if files[unit].is_file()}
-    jobs = [
-        (unit, (str(folder), unit, power))
-        for unit, power in days.power(unit for unit in left if unit not in kept).items()
-    ]
+    jobs = [(unit, (str(folder), unit, power[unit])) for unit in left if unit not in kept]
     outcomes = run_units(solve_unit, jobs, workers=workers, deadline_s=DEADLINE_S)
     days.begin()
     for unit in sorted(kept):
@@ -253,10 +246,10 @@ def solve_runs(
     return use, days.lost
 
 
-def _chosen(study: Study, feeder: FeederStage, units: Sequence[Unit]) -> EngineUse:
+def _chosen(study: Study, feeder: FeederStage, units: int) -> EngineUse:
     """Return the engine to begin with: the batch engine where the study asks for it or is large."""
     engine = study.content.power_flow.engine
-    size = len(units) * study.calendar.steps_per_day * len(feeder.feeder.nodes)
+    size = units * study.calendar.steps_per_day * len(feeder.feeder.nodes)
     if engine == "auto" and size < _LARGE:
         return EngineUse("opendss", f"{size / 1e6:.2g} million node-steps are few")
     return EngineUse("opendss" if engine == "opendss" else "batch")
@@ -264,7 +257,7 @@ def _chosen(study: Study, feeder: FeederStage, units: Sequence[Unit]) -> EngineU
 
 def _by_batch(
     study: Study,
-    units: list[Unit],
+    power: Power,
     into: tuple[_Days, Path],
     workers: int | WorkerPool,
 ) -> tuple[EngineUse, list[Unit]]:
@@ -273,15 +266,15 @@ def _by_batch(
     A sample is solved by both engines first. Nothing is handed on before they agree, nor anything
     that an interrupted run has left: where they do not, all is OpenDSS's.
     """
-    days, folder = into
+    (days, folder), units = into, list(power)
     count = study.content.power_flow.check_units
     picked = np.random.default_rng(study.content.seed).permutation(len(units))[:count]
-    sample = days.power(units[number] for number in sorted(picked))
+    sample = {units[number]: power[units[number]] for number in sorted(picked)}
     jobs: list[tuple[Any, tuple[Any, ...]]] = [(_CHECK, (str(folder), sample))]
     files = {day: day_file(folder, day) for day in days.same_as}
     ready = [day for day, file in files.items() if file.is_file()]
     jobs += [
-        (day, (str(folder), days.power(same_as.values()), same_as))
+        (day, (str(folder), {unit: power[unit] for unit in same_as.values()}, same_as))
         for day, same_as in days.same_as.items()
         if day not in ready
     ]

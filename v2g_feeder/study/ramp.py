@@ -92,14 +92,12 @@ def what_the_feeder_takes(
     if study.event is None or not len(fleet.vehicles):
         return list
     ramps = list(ramps_of(study, feeder, fleet))
-    by_circuit = sorted(  # which a worker loads once
-        range(len(ramps)),
-        key=lambda number: itemgetter("reverse_mode", "change")(ramps[number].key),
-    )
     work = [
-        (number, (ramps[number], study.limits, study.limits.reverse_flow_kw))
-        for number in by_circuit
+        (number, (one, study.limits, study.limits.reverse_flow_kw))
+        for number, one in enumerate(ramps)
     ]
+    by_circuit = itemgetter("reverse_mode", "change")  # which a worker loads once
+    work.sort(key=lambda unit: by_circuit(ramps[unit[0]].key))
     outcomes = run_units(ramp_of, work, workers=workers, deadline_s=_DEADLINE_S)
 
     def rows() -> list[dict[str, Any]]:
