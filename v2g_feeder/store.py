@@ -192,8 +192,8 @@ def save_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
 
     Pickled: a study of 1,400 units reads them five times faster than from NumPy's own archive.
     """
-    with replacing(path) as temporary:
-        temporary.write_bytes(pickle.dumps(dict(arrays), protocol=5))
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        pickle.dump(dict(arrays), file, protocol=5)
 
 
 def load_arrays(path: Path) -> dict[str, Any]:

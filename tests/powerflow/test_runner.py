@@ -10,6 +10,7 @@ import pytest
 
 from v2g_feeder.feeder.engine import LOCKED, shared_engine
 from v2g_feeder.feeder.library import resolve_model
+from v2g_feeder.powerflow.days import BatchRunner, kept_batch_runner
 from v2g_feeder.powerflow.opendss import kept_runner
 from v2g_feeder.powerflow.solution import Reason, SuddenKind
 
@@ -154,6 +155,21 @@ def test_a_runner_of_an_equal_circuit_is_kept_while_the_engine_holds_it():
     engine.load(circuit.master)
     assert kept_runner(engine, last.circuit, {}) is not last
     assert same_bits(kept_runner(engine, circuit, {}).run(0, EXPORT), ieee13().run(0, EXPORT))
+
+
+def test_the_batch_engine_of_an_equal_circuit_is_kept_whatever_the_engine_holds():
+    engine = shared_engine()
+    circuit = ieee13().circuit
+    kept = kept_batch_runner(engine, circuit, {})
+    engine.load(circuit.master)
+    again = replace(circuit, points=circuit.points.copy())
+    assert kept_batch_runner(engine, again, {}) is kept
+    assert kept_batch_runner(engine, circuit, {"head": 5.0}) is not kept
+    fewer = kept_batch_runner(engine, replace(circuit, points=circuit.points[:2]), {})
+    assert len(fewer.circuit.points) == 2
+    (found,) = kept_batch_runner(engine, circuit, {}).run(0, EXPORT[None])
+    (alone,) = BatchRunner(ieee13()).run(0, EXPORT[None])
+    assert same_bits(found, alone)
 
 
 def test_a_scaled_base_load_and_back_gives_the_same_bits():

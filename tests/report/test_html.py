@@ -14,6 +14,7 @@ import pytest
 from v2g_feeder.errors import InputError
 from v2g_feeder.report import html, read_result, write_report
 from v2g_feeder.report.charts import shape_charts
+from v2g_feeder.report.html import begin_report
 from v2g_feeder.workers import Outcome, worker_pool
 
 if TYPE_CHECKING:
@@ -109,20 +110,36 @@ def test_the_same_files_make_the_same_page(write_result: Callable[..., Path]) ->
     assert write_report(folder).read_bytes() == first
 
 
-def test_parts_that_workers_make_or_lose_are_the_same(write_result, monkeypatch):
+def test_parts_that_workers_make_or_lose_are_the_same(write_result, summary, monkeypatch):
     folder = write_result()
     alone = write_report(folder).read_bytes()
     asked = []
     with worker_pool(1) as pool:
-        assert write_report(folder, pool).read_bytes() == alone
+        assert write_report(folder, begin_report(folder, summary, pool)).read_bytes() == alone
 
         def lose(_function, jobs, **_options):
             asked.extend(key for key, _ in jobs)
             return [Outcome(key, None, "it took longer than 600 s") for key, _ in jobs]
 
         monkeypatch.setattr(html, "run_units", lose)
-        assert write_report(folder, pool).read_bytes() == alone
-    assert asked == ["shapes", "map and ledger"]
+        assert write_report(folder, begin_report(folder, summary, pool)).read_bytes() == alone
+    assert asked == ["shapes", "map and ledger", "counts"]
+
+
+def test_the_first_parts_need_neither_tables_nor_manifest(write_result, summary):
+    """They are begun before those are there, and are the same."""
+    folder = write_result()
+    whole = write_report(folder).read_bytes()
+    tables = {path: path.read_bytes() for path in folder.glob("*.[cj]s*")}
+    for path in (*tables, folder / "report.html"):
+        path.unlink()
+    with worker_pool(1) as pool:
+        begun = begin_report(folder, summary, pool)
+        outcomes = [*begun.parts]
+        for path, content in tables.items():
+            path.write_bytes(content)
+        assert not [outcome.lost for outcome in outcomes if outcome.lost]
+        assert write_report(folder, begun._replace(parts=iter(outcomes))).read_bytes() == whole
 
 
 def test_names_of_users_are_escaped(

@@ -23,18 +23,19 @@ from v2g_feeder.powerflow.controls import read_controls
 from v2g_feeder.powerflow.generation import read_generation
 from v2g_feeder.powerflow.loads import injections, load_table
 from v2g_feeder.powerflow.network import read_network
-from v2g_feeder.powerflow.opendss import EV_NAME
+from v2g_feeder.powerflow.opendss import EV_NAME, kept_runner
 from v2g_feeder.powerflow.readings import hand_out
 from v2g_feeder.powerflow.rows import WIDTH
 from v2g_feeder.powerflow.solution import Reason, Solution, SuddenKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from v2g_feeder.feeder.engine import Engine
     from v2g_feeder.powerflow.batch import Bench, Block
-    from v2g_feeder.powerflow.opendss import Runner
+    from v2g_feeder.powerflow.opendss import Circuit, Runner
 
-__all__ = ["BatchRunner"]
+__all__ = ["BatchRunner", "kept_batch_runner"]
 
 
 _READ: Final = (
@@ -208,6 +209,7 @@ class BatchRunner:
     def __init__(self, runner: Runner) -> None:
         circuit, feeder, engine = runner.circuit, runner.feeder, runner.engine
         self.circuit, self.probe = circuit, runner.probe
+        self.reverse_limits_kw = runner.reverse_limits_kw
         runner.rewind()
         network = read_network(engine, feeder)
         own = feeder.loads["name"].str.startswith(f"{EV_NAME}_")
@@ -272,7 +274,7 @@ class BatchRunner:
             if not going.any():
                 return day.solutions(curves=self.circuit.chargers.enabled)
             self.solver.begin(bench, done & going)
-            done = self.solver.advance(bench, going, settle=settle, hour=hour, enough=1)
+            done = self.solver.advance(bench, going, settle=settle, hour=hour, enough=WIDTH // 2)
             block = self.solver.read(bench)
             day.take(
                 block, bench, {s: now[s] for s in np.flatnonzero(done).tolist()}, self._point_rows
@@ -322,6 +324,31 @@ class BatchRunner:
     def _hour(self, step: int) -> float:
         """Return the time at which OpenDSS solves a step, in hours of the day up to 24."""
         return float(((step + 1) * self.circuit.step_hours - 1e-9) % 24.0 + 1e-9)
+
+
+_KEPT: list[BatchRunner] = []
+
+
+def kept_batch_runner(
+    engine: Engine, circuit: Circuit, reverse_limits_kw: Mapping[str, float]
+) -> BatchRunner:
+    """Return the batch engine asked for last, if it is of an equal circuit; else a new one.
+
+    Parameters
+    ----------
+    engine, circuit, reverse_limits_kw
+        As of :func:`~.opendss.kept_runner`.
+
+    Raises
+    ------
+    FeederError
+        As of :class:`BatchRunner`.
+    """
+    for batch in _KEPT:
+        if batch.reverse_limits_kw == reverse_limits_kw and batch.circuit.equals(circuit):
+            return batch
+    _KEPT[:] = [BatchRunner(kept_runner(engine, circuit, reverse_limits_kw))]
+    return _KEPT[0]
 
 
 def _volts(bench: Bench) -> tuple[np.ndarray, ...]:

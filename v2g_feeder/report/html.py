@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import warnings
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pandas as pd
 
@@ -29,7 +30,7 @@ from v2g_feeder.report.places import (
     worst_in_words,
     worst_places,
 )
-from v2g_feeder.report.reading import read_result
+from v2g_feeder.report.reading import Result, open_arrays, read_result
 from v2g_feeder.report.shapes_charts import funnel_chart, rebound_chart
 from v2g_feeder.report.shapes_tables import funnel_counts, rebound_rows
 from v2g_feeder.report.tables import ladder, ledger_table, panel, weighed
@@ -42,23 +43,59 @@ from v2g_feeder.report.words import (
     run_name,
     run_order,
 )
-from v2g_feeder.store import write_text
+from v2g_feeder.store import plain, write_text
 from v2g_feeder.workers import run_units
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from v2g_feeder.report.reading import Result, Run
+    import xarray as xr
+
+    from v2g_feeder.report.reading import Run
     from v2g_feeder.workers import Outcome, WorkerPool
 
-__all__ = ["write_report"]
+__all__ = ["Begun", "begin_report", "write_report"]
 
 _DEADLINE_S: Final = 600.0
 _CREDIT_TABLES = ("capacity_credit", "credit_by_size", "credit_by_day")
 
 
-def write_report(result: Path, workers: WorkerPool | None = None) -> Path:
+class Begun(NamedTuple):
+    """A report of which workers make parts already, while the tables are written.
+
+    Parameters
+    ----------
+    arrays
+        ``results.nc``, opened.
+    workers
+        Processes that make some of its parts; what they lose is made by who writes the report.
+    parts
+        What they have begun with.
+    """
+
+    arrays: xr.Dataset
+    workers: WorkerPool
+    parts: Iterator[Outcome[dict[str, Any]]]
+
+
+def begin_report(folder: Path, summary: Mapping[str, Any], workers: WorkerPool) -> Begun:
+    """Have workers begin with the parts of a report that need neither tables nor manifest.
+
+    Parameters
+    ----------
+    folder
+        With ``results.nc``, whole.
+    summary
+        What ``summary.json`` will hold, as far as it is known.
+    workers
+        Processes for these parts, and for others later.
+    """
+    result = Result(folder, plain(summary), {}, open_arrays(folder))
+    return Begun(result.arrays, workers, _apart(result, _FIRST, workers))
+
+
+def write_report(result: Path, begun: Begun | None = None) -> Path:
     """Build ``report.html`` and ``figures/`` from the files of a result folder.
 
     Parameters
@@ -66,8 +103,8 @@ def write_report(result: Path, workers: WorkerPool | None = None) -> Path:
     result
         Folder with ``summary.json``, ``manifest.json``, ``violations.csv``, ``hourly.csv`` and
         ``results.nc``.
-    workers
-        Processes that make some of its parts meanwhile; what they lose is made here.
+    begun
+        Of this folder, by :func:`begin_report`.
 
     Returns
     -------
@@ -79,11 +116,11 @@ def write_report(result: Path, workers: WorkerPool | None = None) -> Path:
     InputError
         If files are missing or of another schema version.
     """
-    loaded = read_result(result)
+    loaded = read_result(result, begun.arrays if begun else None)
     outcomes: Iterable[Outcome[dict[str, Any]]] = ()
-    if workers:
-        jobs = [(name, (loaded, name)) for name in _APART]
-        outcomes = run_units(_part, jobs, workers=workers, deadline_s=_DEADLINE_S)
+    if begun:
+        later = [name for name in _APART if name not in _FIRST]
+        outcomes = chain(begun.parts, _apart(loaded, later, begun.workers))
     with _nothing_of_nothing():
         context = _context(loaded)
         made = {outcome.key: outcome.result for outcome in outcomes}
@@ -93,6 +130,14 @@ def write_report(result: Path, workers: WorkerPool | None = None) -> Path:
     path = result / "report.html"
     write_text(path, page)
     return path
+
+
+def _apart(
+    result: Result, names: Iterable[str], workers: WorkerPool
+) -> Iterator[Outcome[dict[str, Any]]]:
+    """Have workers make parts of a report."""
+    jobs = [(name, (result, name)) for name in names]
+    return run_units(_part, jobs, workers=workers, deadline_s=_DEADLINE_S)
 
 
 @contextmanager
@@ -141,11 +186,61 @@ def _map_and_ledger(result: Result) -> dict[str, Any]:
     }
 
 
+def _counts(result: Result) -> dict[str, Any]:
+    """Return the heat map shown first, and the others as data for the choice."""
+    tables = broken_counts(result.hourly, result.steps, result.draws)
+    units = {row["criterion"]: row["unit"] for row in result.summary["harm_and_relief"]}
+    worst = worst_by_hour(result.hourly, result.steps, units)
+    data: dict[str, dict[str, Any]] = {}
+    for (policy, case, criterion), table in tables.items():
+        data.setdefault(f"{policy}-{case}", {})[criterion] = {
+            "count": [[float(f"{value:.3g}") for value in row] for row in table.to_numpy()],
+            "worst": worst[policy, case, criterion],
+        }
+    criteria = [str(name) for name in Criterion if any(key[2] == name for key in tables)]
+    runs = [run for run in result.runs if run[0] != Policy.NO_EV or f"{run[0]}-{run[1]}" in data]
+    main = (str(Policy.EXPORT), answer.main_case(result.summary))
+    run = main if main in runs else next(iter(runs), ("", ""))
+    totals = {key[2]: table.to_numpy().sum() for key, table in tables.items() if key[:2] == run}
+    criterion = max(criteria, key=lambda name: totals.get(name, 0.0), default="")
+    days = pd.MultiIndex.from_frame(result.steps[["season", "day_type"]].drop_duplicates())
+    nothing = pd.DataFrame(0.0, index=days, columns=range(24))
+    shown = tables.get((*run, criterion), nothing)
+    figure = new_figure(7.5, 4.2)
+    draw_counts(figure.add_subplot(), shown)
+    write_text(result.folder / "figures" / "broken-limits.svg", svg_text(figure))
+    return {
+        "counts": {
+            "data": data,
+            "runs": [(f"{item[0]}-{item[1]}", run_name(*item)) for item in runs],
+            "criteria": [(name, criterion_name(name)) for name in criteria],
+            "run": f"{run[0]}-{run[1]}",
+            "criterion": criterion,
+            "rows": [
+                {"day": day_name(str(key[0]), str(key[1])), "cells": list(map(_count_cell, values))}
+                for key, values in zip(shown.index, shown.to_numpy(), strict=True)
+            ],
+            "bins": COUNT_BINS,
+            "empty": not shown.to_numpy().any(),
+        }
+    }
+
+
+def _count_cell(value: float) -> dict[str, Any]:
+    """Return a cell of the heat map: its text and the number of its colour."""
+    level = 0 if value <= 0 else 1 + sum(value > edge for edge in COUNT_BINS[1:])
+    text = "" if value <= 0 else f"{value:.0f}" if value >= 10 else f"{value:.1f}"
+    return {"text": text, "level": level}
+
+
 _APART: Final[dict[str, Callable[[Result], dict[str, Any]]]] = {
     "shapes": _shapes,
     "map and ledger": _map_and_ledger,
+    "counts": _counts,
 }
 """Parts that a worker may make."""
+_FIRST: Final = ("shapes",)
+"""Those of them that need neither tables nor manifest."""
 
 
 def _context(result: Result) -> dict[str, Any]:
@@ -153,7 +248,6 @@ def _context(result: Result) -> dict[str, Any]:
     summary = result.summary
     words = _worst_words(result)
     places, still = _places(result)
-    counts = _counts(result)
     if still:
         write_text(result.folder / "figures" / f"feeder-{still.key}.svg", still.svg)
     return {
@@ -172,7 +266,6 @@ def _context(result: Result) -> dict[str, Any]:
         "modelled_hours": answer.modelled_hours(summary),
         "panel": panel(summary),
         "ladder": ladder(summary, answer.main_case(summary)),
-        "counts": counts,
         "filters": [
             (name, label)
             for name, label in FILTERS.items()
@@ -248,48 +341,3 @@ def _places(result: Result) -> tuple[list[dict[str, Any]], Chart | None]:
             }
         )
     return tables, still
-
-
-def _counts(result: Result) -> dict[str, Any]:
-    """Return the heat map shown first, and the others as data for the choice."""
-    tables = broken_counts(result.hourly, result.steps, result.draws)
-    units = {row["criterion"]: row["unit"] for row in result.summary["harm_and_relief"]}
-    worst = worst_by_hour(result.hourly, result.steps, units)
-    data: dict[str, dict[str, Any]] = {}
-    for (policy, case, criterion), table in tables.items():
-        data.setdefault(f"{policy}-{case}", {})[criterion] = {
-            "count": [[float(f"{value:.3g}") for value in row] for row in table.to_numpy()],
-            "worst": worst[policy, case, criterion],
-        }
-    criteria = [str(name) for name in Criterion if any(key[2] == name for key in tables)]
-    runs = [run for run in result.runs if run[0] != Policy.NO_EV or f"{run[0]}-{run[1]}" in data]
-    main = (str(Policy.EXPORT), answer.main_case(result.summary))
-    run = main if main in runs else next(iter(runs), ("", ""))
-    totals = {key[2]: table.to_numpy().sum() for key, table in tables.items() if key[:2] == run}
-    criterion = max(criteria, key=lambda name: totals.get(name, 0.0), default="")
-    days = pd.MultiIndex.from_frame(result.steps[["season", "day_type"]].drop_duplicates())
-    nothing = pd.DataFrame(0.0, index=days, columns=range(24))
-    shown = tables.get((*run, criterion), nothing)
-    figure = new_figure(7.5, 4.2)
-    draw_counts(figure.add_subplot(), shown)
-    write_text(result.folder / "figures" / "broken-limits.svg", svg_text(figure))
-    return {
-        "data": data,
-        "runs": [(f"{item[0]}-{item[1]}", run_name(*item)) for item in runs],
-        "criteria": [(name, criterion_name(name)) for name in criteria],
-        "run": f"{run[0]}-{run[1]}",
-        "criterion": criterion,
-        "rows": [
-            {"day": day_name(str(key[0]), str(key[1])), "cells": list(map(_count_cell, values))}
-            for key, values in zip(shown.index, shown.to_numpy(), strict=True)
-        ],
-        "bins": COUNT_BINS,
-        "empty": not shown.to_numpy().any(),
-    }
-
-
-def _count_cell(value: float) -> dict[str, Any]:
-    """Return a cell of the heat map: its text and the number of its colour."""
-    level = 0 if value <= 0 else 1 + sum(value > edge for edge in COUNT_BINS[1:])
-    text = "" if value <= 0 else f"{value:.0f}" if value >= 10 else f"{value:.1f}"
-    return {"text": text, "level": level}

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-__all__ = ["Result", "Run", "check_files", "kind_of", "read_records", "read_result"]
+__all__ = ["Result", "Run", "check_files", "kind_of", "open_arrays", "read_records", "read_result"]
 
 Run = tuple[str, str]
 """Policy and case."""
@@ -208,8 +208,14 @@ def read_records(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return summary, manifest
 
 
-def read_result(folder: Path) -> Result:
-    """Read a result folder.
+def open_arrays(folder: Path) -> xr.Dataset:
+    """Open ``results.nc`` of a result folder; it is read as it is used."""
+    with xr.open_dataset(folder / "results.nc", engine="h5netcdf") as arrays:
+        return arrays
+
+
+def read_result(folder: Path, arrays: xr.Dataset | None = None) -> Result:
+    """Read a result folder, of which ``arrays`` may be open already.
 
     Raises
     ------
@@ -227,8 +233,7 @@ def read_result(folder: Path) -> Result:
                 "run the study again",
             )
         )
-    with xr.open_dataset(folder / "results.nc", engine="h5netcdf") as arrays:
-        return Result(folder, summary, manifest, arrays)
+    return Result(folder, summary, manifest, open_arrays(folder) if arrays is None else arrays)
 
 
 def _table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:

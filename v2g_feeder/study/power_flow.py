@@ -155,6 +155,7 @@ def solve_study(
     into: tuple[Path, Path],
     workers: int | WorkerPool,
     tell: Callable[[str, int, int], None],
+    meanwhile: Callable[[], object],
 ) -> tuple[Reduced, EngineUse]:
     """Solve all units and reduce them, a day at a time.
 
@@ -170,6 +171,8 @@ def solve_study(
         Number of worker processes, or those of :func:`~v2g_feeder.workers.worker_pool`.
     tell
         Called with stage, done and total.
+    meanwhile
+        Called once workers have something to do.
 
     Returns
     -------
@@ -179,7 +182,7 @@ def solve_study(
         Which engine they are from.
     """
     out, folder = into
-    reducer = StudyReducer(study, feeder, fleet, out)
+    reducer = StudyReducer(study, feeder, fleet, out, meanwhile)
     plan = Plan(circuit, study.limits.reverse_flow_kw, reducer.reader)
 
     def told(done: int, total: int) -> None:

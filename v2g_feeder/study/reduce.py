@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -18,7 +19,7 @@ from v2g_feeder.study.read_day import StudyReader
 from v2g_feeder.study.results import ResultsFile
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from v2g_feeder.study.config import Study
@@ -94,10 +95,28 @@ def _reader(study: Study, feeder: FeederStage) -> StudyReader:
 
 
 class StudyReducer:
-    """Folds what was read of the days into tables and arrays."""
+    """Folds what was read of the days into tables and arrays.
 
-    def __init__(self, study: Study, feeder: FeederStage, fleet: FleetStage, out: Path) -> None:
-        self._study, self._feeder, self._fleet = study, feeder, fleet
+    Parameters
+    ----------
+    study, feeder, fleet
+        The study and its stages before power flow.
+    out
+        Result folder.
+    meanwhile
+        Called once workers have something to do.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        feeder: FeederStage,
+        fleet: FleetStage,
+        out: Path,
+        meanwhile: Callable[[], object],
+    ) -> None:
+        self._study, self._feeder, self._fleet, self._out = study, feeder, fleet, out
+        self._meanwhile = meanwhile
         self._draws = {
             run: 1 if run[1] == Case.COINCIDENT_SPLIT else len(kw) for run, kw in fleet.kw.items()
         }
@@ -107,14 +126,6 @@ class StudyReducer:
         criteria = tuple(dict.fromkeys((*ALWAYS, *self.reader.screen().criteria)))
         self._against_reference = Reducer(ratings, step_hours=hours, criteria=criteria)
         self._against_none = Reducer(ratings, step_hours=hours, criteria=criteria)
-        self._file = ResultsFile(
-            out / "results.nc",
-            study.calendar,
-            places_as_written(feeder),
-            self._draws,
-            self.reader.stored,
-            [reason.name.lower() for reason in Reason],
-        )
         steps = study.calendar.n_steps
         self._head = {run: np.full((draws, steps), np.nan) for run, draws in self._draws.items()}
         self._curtailed = (
@@ -128,6 +139,18 @@ class StudyReducer:
         self._split: dict[int, str] = {}
         self._unobserved: set[str] = set()
         self._content = ContentHash()
+
+    @cached_property
+    def _file(self) -> ResultsFile:
+        """The arrays on disk."""
+        return ResultsFile(
+            self._out / "results.nc",
+            self._study.calendar,
+            places_as_written(self._feeder),
+            self._draws,
+            self.reader.stored,
+            [reason.name.lower() for reason in Reason],
+        )
 
     def begin(self) -> None:
         """Write load shapes and ledger, which do not depend on power flow."""
@@ -155,6 +178,7 @@ class StudyReducer:
         self._file.add_labels("point", points)
         self._file.add_labels("day_label", [day.label for day in self._study.calendar.days])
         self._file.add_labels("ledger_row", LEDGER_ROWS)
+        self._meanwhile()
 
     def add_day(self, day: int, found: DayFound) -> None:
         """Take a day as it was read, in the order of the calendar."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, replace
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ from v2g_feeder.study.pilot_figures import pilot_tables
 from v2g_feeder.study.power_flow import solve_study
 from v2g_feeder.study.protection import screen_study
 from v2g_feeder.study.ramp import what_the_feeder_takes
+from v2g_feeder.study.units import load_batch
 from v2g_feeder.workers import Alone, run_alone, worker_pool
 
 if TYPE_CHECKING:
@@ -114,13 +116,16 @@ def run_study(
         )
         tell("fleet", 0, 1)
         placed = placed_fleet(study, feeder)
+        circuit = _with_chargers(study, feeder, placed)
         ramp = what_the_feeder_takes(study, feeder, placed, pool)  # beside the fleet
+        if study.content.power_flow.engine != "opendss":
+            pool.get_ready(load_batch, circuit, study.limits.reverse_flow_kw)
         fleet = prepare_fleet(study, feeder, placed)
         protection = screen_study(study, feeder, placed, pool)
-        pilot = pilot_tables(study, feeder, fleet, ramp())
+        pilot = cache(partial(pilot_tables, study, feeder, fleet, ramp()))
         units_folder = working_folder(out, inputs_of(study, feeder), resume=resume)
-        circuit, folders = _with_chargers(study, feeder, placed), (out, units_folder)
-        reduced, use = solve_study(study, feeder, fleet, circuit, folders, pool, tell)
+        folders = out, units_folder
+        reduced, use = solve_study(study, feeder, fleet, circuit, folders, pool, tell, pilot)
         from v2g_feeder.study.write import write_results  # noqa: PLC0415  # matplotlib
 
         tell("report", 0, 1)
@@ -134,7 +139,7 @@ def run_study(
             workers=pool,
             command=command,
             protection=protection,
-            pilot=pilot,
+            pilot=pilot(),
         )
     finish(units_folder)
     tell("report", 1, 1)

@@ -17,7 +17,7 @@ import numpy as np
 from v2g_feeder.conventions import Policy
 from v2g_feeder.errors import FeederError
 from v2g_feeder.feeder.engine import shared_engine
-from v2g_feeder.powerflow.days import BatchRunner
+from v2g_feeder.powerflow.days import BatchRunner, kept_batch_runner
 from v2g_feeder.powerflow.opendss import Circuit, Runner, kept_runner
 from v2g_feeder.powerflow.solution import Solution
 from v2g_feeder.store import load_arrays, save_arrays
@@ -35,6 +35,7 @@ __all__ = [
     "Unit",
     "by_batch",
     "compare_engines",
+    "load_batch",
     "load_unit",
     "lost_solution",
     "plan_of",
@@ -115,10 +116,16 @@ def _runner(folder: str) -> Runner:
     return kept_runner(shared_engine(), plan.circuit, plan.reverse_limits_kw)
 
 
-@lru_cache(maxsize=1)
 def _batch_runner(folder: str) -> BatchRunner:
     """Return this process's batch engine of a plan."""
-    return BatchRunner(_runner(folder))
+    plan = plan_of(folder)
+    return kept_batch_runner(shared_engine(), plan.circuit, plan.reverse_limits_kw)
+
+
+def load_batch(circuit: Circuit, reverse_limits_kw: Mapping[str, float]) -> None:
+    """Load a circuit and the batch engine's code before the units that need them; in a worker."""
+    batch = kept_batch_runner(shared_engine(), circuit, reverse_limits_kw)
+    batch.run(0, np.zeros((1, len(circuit.points), circuit.steps_per_day)))
 
 
 def _by_opendss(folder: str, unit: Unit, kw: np.ndarray) -> Solution:

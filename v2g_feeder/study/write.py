@@ -16,7 +16,7 @@ import yaml
 import v2g_feeder
 from v2g_feeder.conventions import BOUNDING_CASES, Case, Policy
 from v2g_feeder.feeder.engine import engine_version
-from v2g_feeder.report.html import write_report
+from v2g_feeder.report.html import begin_report, write_report
 from v2g_feeder.store import csv_text, file_sha256, write_json, write_text
 from v2g_feeder.study.names import as_written, printed
 from v2g_feeder.study.package import export_case, write_parts
@@ -77,13 +77,6 @@ def write_results(
     if protection is not None:
         protection = printed(protection, feeder)
         tables["protection"] = protection
-    for name, table in tables.items():
-        text = csv_text(printed(table, feeder))
-        reduced.content.add_text(name, text)
-        write_text(out / f"{name}.csv", text)
-    write_text(
-        out / "study.yaml", yaml.safe_dump(study.resolved(), sort_keys=False, allow_unicode=True)
-    )
     summary = summarise(study, feeder, fleet, reduced, use)
     summary["pilot"] = {
         name: records(printed(table, feeder))
@@ -91,13 +84,21 @@ def write_results(
         if name != "events"
     } | {"recharging": recharging(study, fleet, reduced)}
     summary["protection"] = protection_summary(study, protection)
+    report = begin_report(out, summary, workers)
+    for name, table in tables.items():
+        text = csv_text(printed(table, feeder))
+        reduced.content.add_text(name, text)
+        write_text(out / f"{name}.csv", text)
+    write_text(
+        out / "study.yaml", yaml.safe_dump(study.resolved(), sort_keys=False, allow_unicode=True)
+    )
     summary["content_sha256"] = reduced.content.hexdigest()
     write_parts(replace(feeder.circuit, points=fleet.points), out / "opendss")
     run = max(fleet.kw, key=exported_first)
     summary["package"] = export_case(out, *run, 0, out / "opendss")
     write_json(out / "manifest.json", manifest_of(study, feeder, workers.workers, command))
     write_json(out / "summary.json", summary)
-    write_report(out, workers)
+    write_report(out, report)
     return summary
 
 
