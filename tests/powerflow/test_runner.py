@@ -172,6 +172,18 @@ def test_the_batch_engine_of_an_equal_circuit_is_kept_whatever_the_engine_holds(
     assert same_bits(found, alone)
 
 
+def test_a_runner_that_the_batch_engine_was_read_from_gives_the_same_bits():
+    """Even one that has solved before; its matrix was built with base load for a while."""
+    solver = ieee13()
+    first = solver.run(0, EXPORT, sudden=True)
+    BatchRunner(solver)
+    assert same_bits(first, solver.run(0, EXPORT, sudden=True))
+    solver.engine.move()
+    assert not same_bits(first, solver.run(0, EXPORT, sudden=True)), "the matrix is seen"
+    solver.rewind()
+    assert same_bits(first, solver.run(0, EXPORT, sudden=True))
+
+
 def test_a_scaled_base_load_and_back_gives_the_same_bits():
     solver = ieee13()
     base = solver.circuit.base_load

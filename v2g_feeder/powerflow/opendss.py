@@ -202,10 +202,19 @@ class Runner:
             raise RuntimeError("the engine holds another circuit by now: make a runner anew")
 
     def rewind(self) -> None:
-        """Put the circuit into the state from which every day is settled: the model's own taps."""
+        """Put the circuit into the state that it was loaded in: the model's own taps, no base load.
+
+        Whatever was done to it in the meantime, units then give the same bits as after loading:
+        the loads' admittances in the system matrix are those without base load again.
+        """
         self._check_held()
-        self._restore(self._start)
+        nothing = np.zeros(_COPIES * self.circuit.steps_per_day)
+        for row in range(len(self.circuit.base_load.p)):
+            self.engine.set_shape(f"base_{row}", nothing, nothing)
         self._held_base = (-1, 0)
+        self._restore(self._start)
+        self.engine.move()  # nothing has changed: the whole matrix is built, loads and all
+        self._restore(self._start)
 
     @property
     def start_volts(self) -> np.ndarray:

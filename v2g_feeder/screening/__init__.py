@@ -42,6 +42,7 @@ from v2g_feeder.screening.tables import (
     hourly,
     keyed,
     sort_rows,
+    table_of,
 )
 from v2g_feeder.screening.violations import (
     Screen,
@@ -103,5 +104,6 @@ __all__ = [
     "screen",
     "sort_rows",
     "standing_flows",
+    "table_of",
     "unknowns",
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
 import pandas as pd
 
 from v2g_feeder.screening.relief import ALWAYS, fold_relief, relief_part
@@ -16,8 +15,8 @@ from v2g_feeder.screening.tables import (
     fold_hourly,
     joined,
     keep_worst,
-    labelled,
     sort_rows,
+    table_of,
 )
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ class Reducer:
         self._step_hours = step_hours
         self._most = most
         self._criteria = tuple(criteria)
-        self._waiting: list[dict[str, np.ndarray]] = []
+        self._waiting: list[pd.DataFrame] = []
         self._count = 0
         self._kept = pd.DataFrame(columns=list(VIOLATION_COLUMNS))
         self._hourly = pd.DataFrame(columns=list(HOURLY_COLUMNS))
@@ -69,13 +68,14 @@ class Reducer:
         self._shared = False
 
     def add(self, violations: Columns) -> None:
-        """Take the rows of one unit, with the columns of :func:`keyed`; none is fine.
+        """Take the rows of one unit or more, with the columns of :func:`keyed`; none is fine.
 
         A (policy, case, draw, step) belongs to one unit only.
         """
-        rows = {name: np.asarray(violations[name]) for name in VIOLATION_COLUMNS}
-        self._waiting.append(rows)
-        self._count += len(rows["step"])
+        rows = table_of([violations])
+        if len(rows):  # the labels of none are of no type
+            self._waiting.append(rows)
+        self._count += len(rows)
         if self._count >= _BATCH:
             self._fold()
 
@@ -104,16 +104,11 @@ class Reducer:
         """Fold the waiting units into the tables."""
         if not self._count:
             return
-        rows = pd.DataFrame(
-            {
-                name: labelled(np.concatenate([part[name] for part in self._waiting]))
-                for name in VIOLATION_COLUMNS
-            }
-        )
+        rows = joined(self._waiting)
         self._waiting, self._count = [], 0
         self._seen += len(rows)
         self._relief.append(relief_part(rows, self._rating_kva))
         self._hourly = fold_hourly([self._hourly, rows] if len(self._hourly) else [rows])
-        self._kept = joined(self._kept, rows) if len(self._kept) else rows
+        self._kept = joined([self._kept, rows]) if len(self._kept) else rows
         if len(self._kept) > 2 * self._most:
             self._kept, self._shared = keep_worst(self._kept, self._most, shared=self._shared)

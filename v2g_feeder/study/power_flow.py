@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
+from v2g_feeder.conventions import SPLIT_PHASES
 from v2g_feeder.powerflow.rows import WIDTH
 from v2g_feeder.study.days import day_file, load_day, read_files, solve_day
+from v2g_feeder.study.fleet_stage import runs_of
 from v2g_feeder.study.reduce import Reduced, StudyReducer
 from v2g_feeder.study.units import (
     Comparison,
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
     from v2g_feeder.study.fleet_stage import FleetStage
     from v2g_feeder.workers import WorkerPool
 
-__all__ = ["DayReducer", "EngineUse", "solve_runs", "solve_study"]
+__all__ = ["DayReducer", "EngineUse", "may_take_batch", "solve_runs", "solve_study"]
 
 DEADLINE_S: Final = 600.0
 """Longest time that one unit may take."""
@@ -247,6 +249,13 @@ def solve_runs(
     for outcome in outcomes:
         days.add(outcome.key, files[outcome.key], outcome.lost)
     return use, days.lost
+
+
+def may_take_batch(study: Study, feeder: FeederStage) -> bool:
+    """Whether the batch engine may be begun with, before it is known which units are alike."""
+    draws = max(study.content.draws, len(SPLIT_PHASES))
+    units = len(study.calendar.days) * len(runs_of(study)) * draws
+    return _chosen(study, feeder, units).name == "batch"
 
 
 def _chosen(study: Study, feeder: FeederStage, units: int) -> EngineUse:

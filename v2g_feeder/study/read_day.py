@@ -16,12 +16,14 @@ from v2g_feeder.conventions import (
     without_chance,
 )
 from v2g_feeder.powerflow.solution import stacked
-from v2g_feeder.screening import keyed, reverse_kw
+from v2g_feeder.screening import keyed, reverse_kw, table_of
 from v2g_feeder.store import ContentHash
 from v2g_feeder.study.chunks import Chunk, chunks_of
 from v2g_feeder.study.day_reader import DayReader
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from v2g_feeder.powerflow.solution import Solution
     from v2g_feeder.screening import Reading, Screen
     from v2g_feeder.study.day_reader import Runs
@@ -77,8 +79,8 @@ class DayFound:
     """
 
     runs: dict[Run, RunFound] = field(default_factory=dict)
-    against_reference: list[Columns] = field(default_factory=list)
-    against_none: list[Columns] = field(default_factory=list)
+    against_reference: list[pd.DataFrame] = field(default_factory=list)
+    against_none: list[pd.DataFrame] = field(default_factory=list)
     content: ContentHash = field(default_factory=ContentHash)
     split: str = ""
     unobserved: set[str] = field(default_factory=set)
@@ -128,12 +130,17 @@ class StudyReader(DayReader):
                 done[pair] = reading.against(beside)
             return done[pair]
 
+        rows: list[Columns] = []
+        rows_none: list[Columns] = []
         for run, reading in read.items():
             reference = reference_of(*run)
             beside = read.get(reference) if reference else None
-            found.against_reference.append(self._keyed(day, run, against(reading, beside)))
+            rows.append(self._keyed(day, run, against(reading, beside)))
             if reference is not None:
-                found.against_none.append(self._keyed(day, run, against(reading, none)))
+                rows_none.append(self._keyed(day, run, against(reading, none)))
+        found.against_reference, found.against_none = (
+            [table_of(parts)] if parts else [] for parts in (rows, rows_none)
+        )
 
     def _keyed(self, day: int, run: Run, rows: Columns) -> Columns:
         """Return rows of a stack of draws with the keys of the study."""

@@ -26,7 +26,7 @@ from v2g_feeder.study.fleet_stage import (
     prepare_fleet,
 )
 from v2g_feeder.study.pilot_figures import pilot_tables
-from v2g_feeder.study.power_flow import solve_study
+from v2g_feeder.study.power_flow import may_take_batch, solve_study
 from v2g_feeder.study.protection import screen_study
 from v2g_feeder.study.ramp import what_the_feeder_takes
 from v2g_feeder.study.units import load_batch
@@ -118,7 +118,7 @@ def run_study(
         placed = placed_fleet(study, feeder)
         circuit = _with_chargers(study, feeder, placed)
         ramp = what_the_feeder_takes(study, feeder, placed, pool)  # beside the fleet
-        if study.content.power_flow.engine != "opendss":
+        if may_take_batch(study, feeder):
             pool.get_ready(load_batch, circuit, study.limits.reverse_flow_kw)
         fleet = prepare_fleet(study, feeder, placed)
         protection = screen_study(study, feeder, placed, pool)
