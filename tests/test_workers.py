@@ -127,6 +127,22 @@ def test_a_pool_serves_one_stage_after_the_other(functions):
     assert os.getpid() not in {outcome.result for outcome in found}
 
 
+def test_workers_get_ready_in_turn_as_long_as_there_is_a_pool(functions, tmp_path):
+    with worker_pool(2) as pool:
+        pool.get_ready_in_turn(functions.note_times, str(tmp_path))
+        while len(list(tmp_path.glob("*.txt"))) < 2:
+            time.sleep(0.01)
+        (_, first_end), (second_start, _) = sorted(
+            [float(word) for word in file.read_text().split()] for file in tmp_path.glob("*.txt")
+        )
+        assert first_end <= second_start
+        pool.get_ready_in_turn(functions.die, str(tmp_path), "gone", "exit")  # nothing is said
+    with worker_pool(1) as pool:
+        pass
+    pool.get_ready_in_turn(functions.where_am_i)
+    assert pool.workers == 1
+
+
 def test_what_a_unit_is_given_is_what_it_was_when_it_was_handed_on(functions):
     """Even where the caller changes it at once, and a thread of the pool is behind."""
     with worker_pool(1) as pool:

@@ -18,6 +18,15 @@ def where_am_i():
     return os.getpid()
 
 
+def note_times(folder):
+    """Write when this began and ended."""
+    begin = time.time()
+    time.sleep(0.2)
+    part = Path(folder) / f"{begin}.part"
+    part.write_text(f"{begin} {time.time()}")
+    part.rename(f"{part}.txt")
+
+
 def die(folder, name, how):
     """Leave a mark for each try, then end this process without a word."""
     (Path(folder) / f"{name}.{os.getpid()}").touch()

@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -119,7 +120,7 @@ def run_study(
         circuit = _with_chargers(study, feeder, placed)
         ramp = what_the_feeder_takes(study, feeder, placed, pool)  # beside the fleet
         if may_take_batch(study, feeder):
-            pool.get_ready(load_batch, circuit, study.limits.reverse_flow_kw)
+            pool.get_ready_in_turn(load_batch, circuit, study.limits.reverse_flow_kw)
         fleet = prepare_fleet(study, feeder, placed)
         protection = screen_study(study, feeder, placed, pool)
         pilot = cache(partial(pilot_tables, study, feeder, fleet, ramp()))
@@ -157,7 +158,8 @@ def _prepared(study: Study, workers: WorkerPool, ahead: Ahead | None) -> FeederS
     """Return the feeder; while a worker prepares it, the others and this process get ready."""
     begun = ahead or Alone(resolved_feeder, study, deadline_s=FEEDER_DEADLINE_S, workers=workers)
     workers.get_ready(import_module, __name__)
-    load_code(study)
+    # once after an install it is compiled, for half a minute: the feeder is not to wait for that
+    Thread(target=load_code, args=(study,), daemon=True).start()
     import_module("v2g_feeder.study.write")  # matplotlib
     said, feeder = begun.result(study.model)
     return feeder if said == study.resolved() else _feeder(study, workers)  # the file has changed
