@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
+from threading import Thread
 from types import SimpleNamespace
 
 import numpy as np
@@ -45,7 +46,7 @@ def test_a_file_that_changes_meanwhile_is_read_again(pool, write_study, tmp_path
     before = file_sha256(path)
     study = load_study(write_study(tmp_path, **SMALL | {"base_load": {"head_peak_kw": 2000.0}}))
     assert file_sha256(path) != before
-    again = run._prepared(study, pool, old)
+    again = run._prepared(study, pool, old, Thread())
     assert np.nanmax(again.head_kw) == pytest.approx(2000.0, rel=1e-3)
 
 

@@ -105,6 +105,8 @@ def run_study(
         if notice is not None:
             notice(f"{out} holds the whole result: nothing was run")
         return finished
+    # once after an install it compiles, for half a minute: only the fleet is to wait for that
+    loading = Thread(target=load_code, args=(study,), daemon=True)
     with worker_pool(workers) as pool:
         tell, feeder = begin(
             study,
@@ -113,7 +115,7 @@ def run_study(
             progress=progress,
             notice=notice,
             resume=resume,
-            prepared=lambda: _prepared(study, pool, ahead),
+            prepared=lambda: _prepared(study, pool, ahead, loading),
         )
         tell("fleet", 0, 1)
         placed = placed_fleet(study, feeder)
@@ -121,6 +123,7 @@ def run_study(
         ramp = what_the_feeder_takes(study, feeder, placed, pool)  # beside the fleet
         if may_take_batch(study, feeder):
             pool.get_ready_in_turn(load_batch, circuit, study.limits.reverse_flow_kw)
+        loading.join()
         fleet = prepare_fleet(study, feeder, placed)
         protection = screen_study(study, feeder, placed, pool)
         pilot = cache(partial(pilot_tables, study, feeder, fleet, ramp()))
@@ -154,12 +157,13 @@ def _feeder(study: Study, workers: WorkerPool | int = 1) -> FeederStage:
     )
 
 
-def _prepared(study: Study, workers: WorkerPool, ahead: Ahead | None) -> FeederStage:
+def _prepared(
+    study: Study, workers: WorkerPool, ahead: Ahead | None, loading: Thread
+) -> FeederStage:
     """Return the feeder; while a worker prepares it, the others and this process get ready."""
     begun = ahead or Alone(resolved_feeder, study, deadline_s=FEEDER_DEADLINE_S, workers=workers)
     workers.get_ready(import_module, __name__)
-    # once after an install it is compiled, for half a minute: the feeder is not to wait for that
-    Thread(target=load_code, args=(study,), daemon=True).start()
+    loading.start()
     import_module("v2g_feeder.study.write")  # matplotlib
     said, feeder = begun.result(study.model)
     return feeder if said == study.resolved() else _feeder(study, workers)  # the file has changed
