@@ -127,19 +127,19 @@ def test_a_pool_serves_one_stage_after_the_other(functions):
     assert os.getpid() not in {outcome.result for outcome in found}
 
 
-def test_workers_get_ready_in_turn_as_long_as_there_is_a_pool(functions, tmp_path):
+def test_workers_get_ready_after_one_as_long_as_there_is_a_pool(functions, tmp_path):
     with worker_pool(2) as pool:
-        pool.get_ready_in_turn(functions.note_times, str(tmp_path))
+        pool.get_ready_after_one(functions.note_times, str(tmp_path))
         while len(list(tmp_path.glob("*.txt"))) < 2:
             time.sleep(0.01)
         (_, first_end), (second_start, _) = sorted(
             [float(word) for word in file.read_text().split()] for file in tmp_path.glob("*.txt")
         )
         assert first_end <= second_start
-        pool.get_ready_in_turn(functions.die, str(tmp_path), "gone", "exit")  # nothing is said
+        pool.get_ready_after_one(functions.die, str(tmp_path), "gone", "exit")  # nothing is said
     with worker_pool(1) as pool:
         pass
-    pool.get_ready_in_turn(functions.where_am_i)
+    pool.get_ready_after_one(functions.where_am_i)
     assert pool.workers == 1
 
 

@@ -46,6 +46,7 @@ _NONE_UP: Final = (
     "the worker processes ended before they could work. Each imports the script that was started: "
     'there, call this package only under  if __name__ == "__main__":'
 )
+_READY_S: Final = 600.0  # longest time that a worker may take to get ready
 _AHEAD: Final = 4  # units queued a worker, so that an interrupt leaves little to wind up
 
 
@@ -79,21 +80,18 @@ class WorkerPool:
         Nothing is said of what fails: the units that need it will.
         """
         for _ in range(self.workers):
-            self.schedule(function, *arguments)
+            self.schedule(function, *arguments, deadline_s=_READY_S)
 
-    def get_ready_in_turn(self, function: Callable[..., object], *arguments: Any) -> None:
-        """Do as :meth:`get_ready`, each worker once the one before has.
+    def get_ready_after_one(self, function: Callable[..., object], *arguments: Any) -> None:
+        """Do as :meth:`get_ready`, the others once one worker has: they load what it compiled."""
 
-        What the first compiles, for a quarter of a minute after an install, the others then load.
-        """
-        self._one_more(self.workers, function, *arguments)
+        def others(_: object) -> None:
+            with suppress(RuntimeError):  # the pool takes no more
+                for _ in range(self.workers - 1):
+                    self.schedule(function, *arguments, deadline_s=_READY_S)
 
-    def _one_more(self, left: int, function: Callable[..., object], *arguments: Any) -> None:
-        """Hand on a call, and when it is done the next, as long as the pool takes them."""
-        if left:
-            with suppress(RuntimeError):
-                future = self.schedule(function, *arguments)
-                future.add_done_callback(lambda _: self._one_more(left - 1, function, *arguments))
+        first = self.schedule(function, *arguments, deadline_s=_READY_S)
+        first.add_done_callback(others)
 
     def schedule(
         self, function: Callable[..., Any], *arguments: Any, deadline_s: float | None = None

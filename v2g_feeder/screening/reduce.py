@@ -73,7 +73,7 @@ class Reducer:
         A (policy, case, draw, step) belongs to one unit only.
         """
         rows = table_of([violations])
-        if len(rows):  # the labels of none are of no type
+        if len(rows):  # labels of no row have no type to be joined with
             self._waiting.append(rows)
         self._count += len(rows)
         if self._count >= _BATCH:

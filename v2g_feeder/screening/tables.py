@@ -246,7 +246,7 @@ def labelled(column: np.ndarray | pd.Series) -> np.ndarray | pd.Series | pd.Cate
 
     Every sort, comparison and count of a label's column costs ten times less.
     """
-    if column.dtype != object:
+    if column.dtype.kind != "O" or isinstance(column.dtype, pd.CategoricalDtype):
         return column
     codes, labels = pd.factorize(column, sort=True)
     return pd.Categorical.from_codes(codes, labels)

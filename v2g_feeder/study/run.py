@@ -122,7 +122,7 @@ def run_study(
         circuit = _with_chargers(study, feeder, placed)
         ramp = what_the_feeder_takes(study, feeder, placed, pool)  # beside the fleet
         if may_take_batch(study, feeder):
-            pool.get_ready_in_turn(load_batch, circuit, study.limits.reverse_flow_kw)
+            pool.get_ready_after_one(load_batch, circuit, study.limits.reverse_flow_kw)
         loading.join()
         fleet = prepare_fleet(study, feeder, placed)
         protection = screen_study(study, feeder, placed, pool)
