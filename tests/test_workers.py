@@ -137,10 +137,11 @@ def test_workers_get_ready_after_one_as_long_as_there_is_a_pool(functions, tmp_p
         )
         assert first_end <= second_start
         pool.get_ready_after_one(functions.die, str(tmp_path), "gone", "exit")  # nothing is said
-    with worker_pool(1) as pool:
-        pass
-    pool.get_ready_after_one(functions.where_am_i)
-    assert pool.workers == 1
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    with worker_pool(2) as pool:
+        pool.get_ready_after_one(functions.note_times, str(alone))  # it ends when that is done
+    assert len(list(alone.iterdir())) == 1
 
 
 def test_what_a_unit_is_given_is_what_it_was_when_it_was_handed_on(functions):
