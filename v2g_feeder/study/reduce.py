@@ -202,7 +202,9 @@ class StudyReducer:
                 _fold(self._extremes.setdefault(run, {}), mine.extremes, _EXTREMES)
 
     def close(self) -> None:
-        """Finish the arrays on disk."""
+        """Finish the arrays on disk, if an interrupt has not come before they were there."""
+        if "_file" not in vars(self):
+            return
         for (policy, case), kw in self._head.items():
             dims = ("draw_all" if len(kw) > 1 else "draw_one", "step")
             name = f"head_kw_{policy}_{case}"

@@ -60,8 +60,12 @@ class ResultsFile:
         self._open: dict[str, Any] = {}
         self._file.attrs["Conventions"] = "CF-1.8"
         self._file.attrs["time_zone"] = "local standard time, hour-beginning"
-        self._dimensions(observed)
-        self._variables(flags)
+        try:
+            self._dimensions(observed)
+            self._variables(flags)
+        except BaseException:  # an interrupt, too
+            self._file.close()
+            raise
 
     def _dimensions(self, observed: Observed) -> None:
         """Write dimensions and coordinates."""
