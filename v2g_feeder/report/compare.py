@@ -188,7 +188,7 @@ def _place_hours(folder: Path, summary: Mapping[str, Any]) -> dict[tuple[str, ..
     step_hours = summary["study"]["step_minutes"] / 60
     return {
         key: float(count) * step_hours / max(1, draws.get(key[:2], 1))
-        for key, count in table.groupby(_RUN)["count"].sum().items()
+        for key, count in table.groupby(_RUN, observed=True)["count"].sum().items()
     }
 
 
@@ -201,7 +201,7 @@ def _places(folder: Path) -> dict[tuple[str, ...], set[str]]:
     table = table[table["effect"] != str(Effect.CURED)].astype(str)
     table["place"] = table["element"].where(table["node"] == "", table["node"])
     rows = table[[*_RUN, "place"]].drop_duplicates()
-    return {key: set(group["place"]) for key, group in rows.groupby(_RUN)}
+    return {key: set(group["place"]) for key, group in rows.groupby(_RUN, observed=True)}
 
 
 def _capacity(a: Path, b: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

@@ -247,7 +247,9 @@ def reverse_table(rows: Sequence[Mapping[str, Any]], steps: pd.DataFrame) -> lis
     table = pd.DataFrame(list(rows))
     table = table[table["reverse_hours"] > 0]
     found: list[dict[str, Any]] = []
-    for (policy, case, kind), group in table.groupby(["policy", "case", "kind"], sort=False):
+    for (policy, case, kind), group in table.groupby(
+        ["policy", "case", "kind"], sort=False, observed=True
+    ):
         most = group.loc[group["reverse_kw"].idxmax()]
         first = int(group["first_step"].min())
         found.append(

@@ -171,13 +171,13 @@ def fold_relief(
         return _table(pd.DataFrame(index=_index(keys)), runs)
     by_draw = (
         pd.concat(filled)
-        .groupby([*_KEYS, "draw"], as_index=False)
+        .groupby([*_KEYS, "draw"], as_index=False, observed=True)
         .agg({"steps": "sum", "place_steps": "sum", "peak": "max"})
     )
     _check_draws(by_draw, runs)
     by_draw["hours"] = by_draw.pop("steps") * step_hours
     by_draw["place_hours"] = by_draw.pop("place_steps") * step_hours
-    groups = by_draw.groupby(list(_KEYS))
+    groups = by_draw.groupby(list(_KEYS), observed=True)
     found = groups.size().to_frame("found")
     for name in _MEASURES:
         found[f"{name}_sum"] = groups[name].sum(min_count=1)
