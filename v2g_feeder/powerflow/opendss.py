@@ -214,7 +214,6 @@ class Runner:
         self._held_base = (-1, 0)
         self._restore(self._start)
         self.engine.move()  # nothing has changed: the whole matrix is built, loads and all
-        self._restore(self._start)
 
     @property
     def start_volts(self) -> np.ndarray:
